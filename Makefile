@@ -1,0 +1,71 @@
+# The targets that a person uses are listed by `make help`. Everything that is built lies below build/.
+
+SHELL         := /bin/bash -o pipefail
+.DEFAULT_GOAL := help
+
+# The Debian suite that Docker and the programs around it are taken from.
+DEBIAN_SUITE ?= trixie
+# Docker's own static archive (docker-VERSION.tgz), instead of Debian's packages of it.
+DOCKER_TGZ   ?=
+# 0 leaves git and ssh out of the root tree.
+WITH_GIT     ?= 1
+# How long each fuzz test runs under `make test`.
+FUZZTIME     ?= 5s
+# The largest launcher that is accepted, in bytes.
+SIZE_BUDGET  := $(shell echo $$((6 * 1024 * 1024)))
+
+VERSION := 0.1.0
+# Twelve digits always: how short git abbreviates depends on how much a clone holds, and the version is part of the bytes.
+COMMIT  := $(shell git rev-parse HEAD 2>/dev/null | cut -c1-12)
+DIRTY   := $(shell git status --porcelain 2>/dev/null | grep -q . && echo -dirty)
+STAMP   := $(VERSION)$(if $(COMMIT),+$(COMMIT)$(DIRTY))
+
+# Settings of the person or the machine that would change the bytes are put aside.
+GO_BUILD := env -u GOFLAGS -u GOEXPERIMENT CGO_ENABLED=0 GOAMD64=v1 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(STAMP)'
+
+ROOTFS   := build/rootfs
+PACKAGES := build/packages/$(DEBIAN_SUITE)
+ROOTFS_FLAGS := $(if $(filter 0,$(WITH_GIT)),--without-git) $(if $(DOCKER_TGZ),--docker-tgz '$(DOCKER_TGZ)')
+
+.PHONY: help
+help: ## list the targets
+	@echo 'make TARGET, where TARGET is one of'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo 'with DEBIAN_SUITE=$(DEBIAN_SUITE) DOCKER_TGZ=$(DOCKER_TGZ) WITH_GIT=$(WITH_GIT) FUZZTIME=$(FUZZTIME)'
+
+.PHONY: build
+build: ## build/dockerlaunch, the static launcher, checked against its size budget
+	@mkdir -p build
+	$(GO_BUILD) -o build/dockerlaunch ./cmd/dockerlaunch
+	@scripts/check-binary build/dockerlaunch $(SIZE_BUDGET)
+
+build/hello: $(wildcard cmd/hello/*.go) go.mod
+	@mkdir -p build
+	$(GO_BUILD) -o $@ ./cmd/hello
+
+.PHONY: rootfs
+rootfs: build ## build/rootfs, a root tree with what Docker needs and nothing else
+	@scripts/install-tools rootfs
+	@mkdir -p build/bin
+	go build -o build/bin/mkimage ./cmd/mkimage
+	scripts/fetch-packages --suite $(DEBIAN_SUITE) --dest $(PACKAGES) $$(build/bin/mkimage packages --suite $(DEBIAN_SUITE) $(ROOTFS_FLAGS))
+	build/bin/mkimage rootfs --packages $(PACKAGES) --launcher build/dockerlaunch --out $(ROOTFS) $(ROOTFS_FLAGS)
+
+.PHONY: run
+run: rootfs build/hello ## start Docker in namespaces of its own, run a container in it, and stay until Ctrl-C
+	go build -o build/bin/sandbox ./cmd/sandbox
+	@build/bin/sandbox --root $(ROOTFS) --launcher build/dockerlaunch --hello build/hello --state build/run
+
+.PHONY: test
+test: rootfs build/hello ## every layer of tests that this machine can run; under CI=true all of them must
+	@scripts/install-tools test
+	@FUZZTIME=$(FUZZTIME) scripts/test
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, govulncheck, shellcheck
+	@scripts/install-tools lint
+	@scripts/lint
+
+.PHONY: clean
+clean: ## remove build/
+	rm -rf build
