@@ -141,7 +141,9 @@ type Dir struct {
 }
 
 // String tells what Apply does.
-func (d Dir) String() string { return fmt.Sprintf("make folder %s (mode %#o)", d.Path, unixMode(d.Mode)) }
+func (d Dir) String() string {
+	return fmt.Sprintf("make folder %s (mode %#o)", d.Path, unixMode(d.Mode))
+}
 
 // Apply makes the folder.
 func (d Dir) Apply(context.Context) (kept bool, err error) {

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/dockerlaunch/dockerlaunch/cgroups"
+	"github.com/dockerlaunch/dockerlaunch/launch"
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/pflag"
+)
+
+// The verbs; launching needs no word.
+const (
+	verbLaunch  = ""
+	verbPlan    = "plan"
+	verbVersion = "version"
+	verbHelp    = "help"
+)
+
+// call is what a command line asks for.
+type call struct {
+	verb   string
+	config launch.Config
+	debug  bool
+	json   bool
+}
+
+const usage = `Usage:
+  dockerlaunch [flags] [--] [DAEMON [ARGS...]]
+  dockerlaunch plan [--json] [flags] [--] [DAEMON [ARGS...]]
+  dockerlaunch version
+  dockerlaunch help
+
+Prepares this system for Docker and becomes the daemon: mounts what is missing
+(/proc, /sys, /dev, /run, cgroups), makes the files Docker expects, checks the
+programs it calls, and executes DAEMON, by default dockerd from PATH. Arguments
+that begin with - go to dockerd when they stand behind --.
+"plan" prints what would be done and changes nothing.
+
+Flags:
+`
+
+const helpTail = `
+Environment:
+  DOCKER_LAUNCH_DEBUG=true   the same as --debug
+
+Exit status: the daemon's own, once it was started. Before that:
+  2    the command line is wrong
+  3    the system is not fit to start the daemon on; the message says why
+  126  the daemon cannot be executed
+  127  the daemon was not found
+  128+n  signal n came before the daemon was started
+
+Examples:
+  dockerlaunch                                   dockerd from PATH
+  dockerlaunch /usr/bin/dockerd -s overlay2      this daemon, with an argument
+  dockerlaunch -- --data-root /mnt/docker        dockerd from PATH, with an argument
+  dockerlaunch plan --json                       what would be done, for programs
+`
+
+// flags returns the launcher's own flags. They end at the first word that is none: all behind it is the daemon's.
+func (c *call) flags() *pflag.FlagSet {
+	f := pflag.NewFlagSet("dockerlaunch", pflag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.SetInterspersed(false)
+	f.SortFlags = false
+	f.Usage = func() {}
+	f.BoolVar(&c.debug, "debug", false, "say what each step does")
+	f.TextVar(&c.config.Cgroup, "cgroup", cgroups.Auto, "which cgroup hierarchies to mount: auto, v1, v2 or hybrid")
+	f.StringSliceVar(&c.config.Without, "without", nil, "start although these are missing, `names` as the message has them, for example ps,git")
+	return f
+}
+
+// parse reads a command line. "plan", "version" and "help" count only as the first word; a daemon of such a name is given
+// with its path.
+func parse(args []string) (*call, error) {
+	c := &call{}
+	if len(args) > 0 {
+		switch args[0] {
+		case verbPlan, verbVersion, verbHelp:
+			c.verb, args = args[0], args[1:]
+		case "--version":
+			c.verb, args = verbVersion, args[1:]
+		case "--help", "-h":
+			c.verb, args = verbHelp, args[1:]
+		}
+	}
+	if c.verb == verbVersion || c.verb == verbHelp {
+		if len(args) > 0 {
+			return nil, fmt.Errorf("%s takes no arguments, and got %q", c.verb, args)
+		}
+		return c, nil
+	}
+	f := c.flags()
+	if c.verb == verbPlan {
+		f.BoolVar(&c.json, "json", false, "print JSON")
+	}
+	if err := f.Parse(args); err != nil {
+		if err == pflag.ErrHelp {
+			return &call{verb: verbHelp}, nil
+		}
+		return nil, fmt.Errorf("%w (arguments for the daemon stand behind its name, or behind --)", err)
+	}
+	c.config.Daemon = f.Args()
+	return c, nil
+}
+
+func helpText() string {
+	return usage + new(call).flags().FlagUsages() + helpTail
+}
+
+// debugWanted reads DOCKER_LAUNCH_DEBUG. A value that is no truth value counts as yes: who sets it wants to see more.
+func debugWanted(getenv func(string) string) bool {
+	text := getenv("DOCKER_LAUNCH_DEBUG")
+	if text == "" {
+		return false
+	}
+	yes, err := strconv.ParseBool(text)
+	return yes || err != nil
+}
+
+// warnUnsupported names settings of the environment that look as if they had an effect and have none.
+func warnUnsupported(log logrus.FieldLogger, getenv func(string) string) {
+	if reap, err := strconv.ParseBool(strings.TrimSpace(getenv("DOCKER_LAUNCH_REAP"))); reap && err == nil {
+		log.Warn("DOCKER_LAUNCH_REAP is set, and this version does not reap: the daemon becomes this very process")
+	}
+}

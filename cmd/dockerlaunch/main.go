@@ -1,0 +1,108 @@
+// Command dockerlaunch turns a bare kernel, or a privileged container made from scratch, into a running Docker host: it
+// mounts and makes what Docker needs and is missing, checks the rest, and then becomes the Docker daemon.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/dockerlaunch/dockerlaunch/launch"
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+)
+
+// version is set by the linker.
+var version string
+
+func main() {
+	// A Go program that is PID 1 is ended by signals that another PID 1 would ignore, so that the handlers come first.
+	ctx := catchSignals()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main without the process around it: arguments in, exit status out.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int) {
+	defer func() {
+		if caught := recover(); caught != nil {
+			fmt.Fprintf(stderr, "dockerlaunch: a mistake in the launcher itself, please report it: %v\n%s", caught, debug.Stack())
+			status = launch.ExitCannotLaunch
+		}
+	}()
+	call, err := parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "dockerlaunch: %v\nTry: dockerlaunch help\n", err)
+		return launch.ExitStatus(&launch.UsageError{Err: err})
+	}
+	switch call.verb {
+	case verbHelp:
+		return written(fmt.Fprint(stdout, helpText()))
+	case verbVersion:
+		return written(fmt.Fprintf(stdout, "dockerlaunch %s (%s, %s/%s)\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH))
+	}
+
+	config := call.config
+	config.Environ = os.Environ()
+	config.Log = logger(stderr, call.debug || debugWanted(os.Getenv))
+	if call.verb == verbPlan {
+		err = printPlan(config, call.json, stdout)
+	} else {
+		warnUnsupported(config.Log, os.Getenv)
+		err = launch.Launch(ctx, config)
+	}
+	if err != nil {
+		config.Log.Error(err)
+	}
+	return launch.ExitStatus(err)
+}
+
+// catchSignals takes over the signals that would end this process and returns a context that the first request to stop
+// cancels. Handlers, unlike ignored signals, do not outlive the exec of the daemon: it starts with the defaults.
+func catchSignals() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	caught := make(chan os.Signal, 16)
+	signal.Notify(caught, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGPIPE)
+	go func() {
+		for s := range caught {
+			switch s := s.(unix.Signal); s {
+			case unix.SIGHUP, unix.SIGPIPE:
+				// HUP asks to read the configuration again, which is about to be read anyway; a reader of our messages
+				// that went away is no reason not to start the daemon.
+			default:
+				cancel(&launch.SignalError{Signal: s})
+			}
+		}
+	}()
+	return ctx
+}
+
+// logger writes the launcher's messages in the form that dockerd's own have.
+func logger(w io.Writer, debugging bool) *logrus.Logger {
+	log := logrus.New()
+	log.SetOutput(w)
+	log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true, TimestampFormat: "2006-01-02T15:04:05.000000000Z07:00"})
+	if debugging {
+		log.SetLevel(logrus.DebugLevel)
+	}
+	return log
+}
+
+// written turns the failure to write a short answer into an exit status.
+func written(_ int, err error) int {
+	if err != nil && !errors.Is(err, unix.EPIPE) {
+		return 1
+	}
+	return 0
+}
+
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	return "(built without make)"
+}

@@ -1,0 +1,113 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Outcome is how a step ended.
+type Outcome string
+
+const (
+	// Kept: it stood there already.
+	Kept Outcome = "kept"
+	// Done: it was done.
+	Done Outcome = "done"
+	// Skipped: it does not apply here.
+	Skipped Outcome = "skipped"
+	// Warned: the daemon has to do without it.
+	Warned Outcome = "warned"
+	// Failed: a required step could not be done.
+	Failed Outcome = "failed"
+)
+
+// Result is what became of a step.
+type Result struct {
+	Step    string        `json:"step"`
+	Outcome Outcome       `json:"outcome"`
+	Reason  string        `json:"reason,omitempty"`
+	Took    time.Duration `json:"took_ns"`
+	// Err is what the step's action answered.
+	Err error `json:"-"`
+}
+
+// Report lists the results in the order in which the steps were taken.
+type Report struct {
+	Results []Result `json:"results"`
+}
+
+// Count returns how many steps ended so.
+func (r *Report) Count(o Outcome) int {
+	n := 0
+	for _, result := range r.Results {
+		if result.Outcome == o {
+			n++
+		}
+	}
+	return n
+}
+
+// Apply takes the plan's steps in order, each result being handed to observe as it comes. It ends at the first required
+// step that fails, with a *StepError, and where ctx ends, with its cause.
+func (p *Plan) Apply(ctx context.Context, observe func(Result)) (*Report, error) {
+	report := &Report{}
+	for _, s := range p.Steps {
+		if ctx.Err() != nil {
+			return report, context.Cause(ctx)
+		}
+		result := s.apply(ctx)
+		report.Results = append(report.Results, result)
+		if observe != nil {
+			observe(result)
+		}
+		if result.Outcome == Failed {
+			return report, &StepError{Step: s.Name, Err: result.Err}
+		}
+	}
+	return report, nil
+}
+
+// apply takes one step. A panic in an action must not end a PID 1: it is the step's error like any other.
+func (s Step) apply(ctx context.Context) (result Result) {
+	begin := time.Now()
+	result = Result{Step: s.Name, Reason: s.Note}
+	defer func() {
+		result.Took = time.Since(begin)
+		if caught := recover(); caught != nil {
+			result.fail(s, fmt.Errorf("a mistake in the launcher itself, please report it: %v", caught))
+		}
+	}()
+	switch {
+	case s.Verdict == Refuse:
+		result.fail(s, errors.New(s.Note))
+	case s.Verdict == Keep:
+		result.Outcome = Kept
+	case s.Verdict == Skip, s.Action == nil && s.Verdict == Do:
+		result.Outcome = Skipped
+	case s.Action == nil:
+		result.Outcome = Warned
+	default:
+		kept, err := s.Action.Apply(ctx)
+		switch {
+		case err != nil:
+			result.fail(s, err)
+		case s.Verdict == Warn:
+			result.Outcome = Warned
+		case kept:
+			result.Outcome = Kept
+		default:
+			result.Outcome = Done
+		}
+	}
+	return result
+}
+
+func (r *Result) fail(s Step, err error) {
+	r.Err, r.Reason = err, err.Error()
+	r.Outcome = Warned
+	if s.Required || s.Verdict == Refuse {
+		r.Outcome = Failed
+	}
+}

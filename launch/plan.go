@@ -1,0 +1,118 @@
+package launch
+
+import (
+	"context"
+
+	"github.com/dockerlaunch/dockerlaunch/launch/host"
+)
+
+// Action is what a step does to the system.
+type Action interface {
+	// Apply does it. It is idempotent; kept tells that what was wanted stood there already.
+	Apply(ctx context.Context) (kept bool, err error)
+	// String says in a line what Apply does.
+	String() string
+}
+
+// Verdict is what the plan makes of a step.
+type Verdict string
+
+const (
+	// Keep: what is wanted is there already.
+	Keep Verdict = "keep"
+	// Do: the step's action is going to be applied.
+	Do Verdict = "do"
+	// Skip: the step does not apply here.
+	Skip Verdict = "skip"
+	// Warn: something is missing that the daemon runs without; an action there is applied all the same.
+	Warn Verdict = "warn"
+	// Refuse: the daemon must not be started.
+	Refuse Verdict = "refuse"
+)
+
+// Step is one thing that has to be so before the daemon starts.
+type Step struct {
+	// Name is unique in a plan, for example "mount /proc".
+	Name string `json:"name"`
+	// Why tells what the step is for.
+	Why string `json:"why,omitempty"`
+	// Required steps stop the launch when they fail; others cost a warning.
+	Required bool    `json:"required"`
+	Verdict  Verdict `json:"verdict"`
+	// Note gives the reason for the verdict, or what is lost.
+	Note string `json:"note,omitempty"`
+	// Does says in words what Action does, for those who read the plan as JSON.
+	Does   string `json:"does,omitempty"`
+	Action Action `json:"action,omitempty"`
+}
+
+// Command is the daemon's command line.
+type Command struct {
+	// Path is what is executed; empty where no daemon was found.
+	Path string   `json:"path"`
+	Args []string `json:"args"`
+	// Added tells why the launcher added an argument, in the order in which they stand in Args.
+	Added []Addition `json:"added,omitempty"`
+	// Env lists the variables that are set beside the environment that was given.
+	Env []Variable `json:"env,omitempty"`
+	// Notices tell what of an old command line was translated.
+	Notices []string `json:"notices,omitempty"`
+}
+
+// Addition is an argument that the launcher gives the daemon.
+type Addition struct {
+	Arg    string `json:"arg"`
+	Reason string `json:"reason"`
+}
+
+// Variable is an environment variable that the launcher sets for the daemon.
+type Variable struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Reason string `json:"reason"`
+}
+
+// Plan is what a launch will do, made from a Config and Facts alone: the same input gives the same plan.
+type Plan struct {
+	Habitat host.Habitat `json:"habitat"`
+	Steps   []Step       `json:"steps"`
+	Command Command      `json:"command"`
+	// problem is why the daemon cannot be executed, if so.
+	problem *ExecError
+}
+
+// Err returns what stands in the way of starting the daemon: a *RefusedError, an *ExecError, or nil.
+func (p *Plan) Err() error {
+	var reasons []string
+	for _, s := range p.Steps {
+		if s.Verdict == Refuse {
+			reasons = append(reasons, s.Note)
+		}
+	}
+	// A daemon that is not there is the only problem with an exit status of its own, and must not hide behind another.
+	if p.problem != nil {
+		return p.problem
+	}
+	if len(reasons) > 0 {
+		return &RefusedError{reasons}
+	}
+	return nil
+}
+
+// Warnings returns the notes of the steps with the verdict Warn.
+func (p *Plan) Warnings() []string {
+	var notes []string
+	for _, s := range p.Steps {
+		if s.Verdict == Warn {
+			notes = append(notes, s.Note)
+		}
+	}
+	return notes
+}
+
+func (p *Plan) add(s Step) {
+	if s.Action != nil {
+		s.Does = s.Action.String()
+	}
+	p.Steps = append(p.Steps, s)
+}
