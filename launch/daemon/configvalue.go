@@ -85,12 +85,11 @@ func (c Config) Bool(option string) (value, ok bool) {
 // where it belongs into one, is accepted and ignored; but a bool takes effect wherever it stands, because dockerd sets
 // its flag from the flattened file (getConflictFreeConfiguration).
 func (c Config) effective(o Option, e Entry) bool {
-	if o.Key == "" {
-		return false
-	}
-	if o.Bool() {
-		return true
-	}
+	return o.Key != "" && (o.Bool() || c.decoded(o, e))
+}
+
+// decoded tells whether an entry stands where dockerd decodes it into its configuration.
+func (c Config) decoded(o Option, e Entry) bool {
 	parent, _, nested := strings.Cut(o.Key, ".")
 	if !nested {
 		parent = ""

@@ -16,7 +16,7 @@ type Option struct {
 	// Since is the first release that has it; zero for what 20.10 had already. Until is the first that no longer
 	// works with it: that refuses it, or parses it only to say that it is gone; zero for what 29.7 has.
 	Since, Until Version
-	// Hidden is true where --help does not show it.
+	// Hidden is true where --help does not show it, in all releases or since it was deprecated.
 	Hidden bool
 	// Gone tells in one sentence what became of an option that has an Until.
 	Gone string
@@ -91,9 +91,9 @@ func v(major, minor int) Version { return Version{Major: major, Minor: minor} }
 var options = []Option{
 	{Name: "add-runtime", Type: "runtime", Key: "runtimes"},
 	{Name: "allow-direct-routing", Type: "bool", Key: "allow-direct-routing", Since: v(28, 2)},
-	{Name: "allow-nondistributable-artifacts", Type: "list", Key: "allow-nondistributable-artifacts", Until: v(29, 0),
+	{Name: "allow-nondistributable-artifacts", Type: "list", Key: "allow-nondistributable-artifacts", Until: v(29, 0), Hidden: true,
 		Gone: "such layers are always pushed"},
-	{Name: "api-cors-header", Type: "string", Key: "api-cors-header", Until: v(28, 0),
+	{Name: "api-cors-header", Type: "string", Key: "api-cors-header", Until: v(28, 0), Hidden: true,
 		Gone: "the API sends no CORS headers; a reverse proxy in front of it can"},
 	{Name: "authorization-plugin", Type: "list", Key: "authorization-plugins"},
 	{Name: "bip", Type: "string", Key: "bip"},

@@ -63,7 +63,7 @@ func (c Config) Problems(version Version) []Problem {
 			report(e, false, "dockerd ignores it here: it belongs into %q", strings.Replace(o.Key, ".", `": {"`, 1))
 		case e.Key == o.OldKey && c.index(o.flatKeys()[0]) >= 0:
 			report(e, true, "it must not stand beside %q, which means the same", o.Key)
-		case e.Parent == "" && !o.typeFits(e):
+		case c.decoded(o, e) && !o.typeFits(e):
 			report(e, true, "the value must be %s", o.jsonType())
 		}
 	}
@@ -119,10 +119,10 @@ func (o Option) typeFits(e Entry) bool {
 // didYouMean helps with the usual mistakes: an underscore, another case, a plural or a singular too many.
 func didYouMean(key string) string {
 	plain := func(s string) string {
-		return strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(s)), "s"), "ie")
+		return strings.TrimSuffix(strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(s)), "s")
 	}
 	for _, o := range options {
-		if o.Key != "" && o.Key != "graph" && (plain(o.Key) == plain(key) || plain(o.Name) == strings.TrimSuffix(plain(key), "y")) {
+		if o.Key != "" && !o.Until.Known() && (plain(o.Key) == plain(key) || plain(o.Name) == plain(key)) {
 			return fmt.Sprintf("; it may be meant for %q", o.Key)
 		}
 	}

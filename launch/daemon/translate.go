@@ -186,11 +186,14 @@ func rewrite(args []string, d dialect, judge func(token) (edit, string)) ([]stri
 		unit := tokens[:n]
 		tokens = tokens[n:]
 
+		// dockerd refuses a word with an unknown letter; with another left out it could become an option that is known.
+		last := unit[n-1]
+		readable := last.kind == optionToken && (last.known || !last.short)
 		changed := false
 		var words []string
 		for _, t := range unit {
 			e, why := keep, ""
-			if t.kind == optionToken {
+			if readable {
 				e, why = judge(t)
 			}
 			if e != keep {
@@ -200,7 +203,7 @@ func rewrite(args []string, d dialect, judge func(token) (edit, string)) ([]stri
 			words = append(words, t.write(args, e)...)
 		}
 		if !changed {
-			words = args[unit[0].first : unit[n-1].last+1]
+			words = args[last.first : last.last+1]
 		}
 		out = append(out, words...)
 	}

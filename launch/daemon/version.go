@@ -135,7 +135,7 @@ func (v Version) String() string {
 		return "dev"
 	}
 	text := fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch)
-	if v.Major >= 17 && v.Major < 18 || v.Major == 18 && v.Minor < 9 {
+	if v.Major >= 17 && v.Major <= 20 { // named by year and month
 		text = fmt.Sprintf("%d.%02d.%d", v.Major, v.Minor, v.Patch)
 	}
 	if v.Pre != "" {

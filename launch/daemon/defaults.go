@@ -1,0 +1,161 @@
+package daemon
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// DefaultFacts is what the defaults depend on. The zero value asks for none of them.
+type DefaultFacts struct {
+	// Missing names programs that are not to be found: "docker-proxy", "ip6tables".
+	Missing map[string]bool
+	// BridgeNetfilter is true where /proc/sys/net/bridge stands: br_netfilter is loaded, or built in.
+	BridgeNetfilter bool
+	// NoFileHard is the hard limit of open files that the daemon will run under, in descriptors; 0 where unknown.
+	NoFileHard uint64
+	// SystemdLeak is true where dockerd would take the systemd cgroup driver though no systemd runs: cgroup v2, and
+	// /run/systemd/system exists (moby's daemon/daemon_unix.go, UsingSystemd; go-systemd's IsRunningSystemd).
+	SystemdLeak bool
+}
+
+// NoFileContainers is the limit of open files that containers get: what systemd gives its services (DefaultLimitNOFILE
+// in systemd-system.conf(5)). "Infinity", which dockerd's own unit had for long, slows down every program that closes
+// all descriptors it might have (https://github.com/moby/moby/issues/45534).
+const (
+	NoFileContainersSoft = 1024
+	NoFileContainersHard = 524288
+)
+
+// Default is a flag that the launcher gives where the user is silent.
+type Default struct {
+	// Option is the option's long name; Item the one setting of a repeatable option that it is about, else "".
+	Option, Item string
+	// Reason tells why it is given, in one sentence.
+	Reason string
+	// Since is the first release that needs it; zero for all.
+	Since Version
+	// Unless names other options that make it pointless or wrong where the user gives them.
+	Unless []string
+	// judge gives the value, or false where the facts do not call for it.
+	judge func(Effective, DefaultFacts) (value string, wanted bool)
+	// caution is what the user should know of the flag; may be nil.
+	caution func(Effective, DefaultFacts) string
+}
+
+// Added is a flag that Add gives.
+type Added struct {
+	// Flag is one word, "--userland-proxy=false"; empty where it is called for but may not be given, as Warning tells.
+	Flag string `json:"flag,omitempty"`
+	// Reason tells why.
+	Reason string `json:"reason"`
+	// Warning is what will not work, or is "".
+	Warning string `json:"warning,omitempty"`
+}
+
+// Defaults returns the table of flags that Add goes through, in its order.
+func Defaults() []Default { return slices.Clone(defaults) }
+
+var defaults = []Default{
+	{
+		Option: "userland-proxy",
+		Reason: "docker-proxy is missing, without which dockerd does not start from 25.0 on, and publishes no port before",
+		// Who says where it is may have it under another name.
+		Unless: []string{"userland-proxy-path"},
+		judge: func(_ Effective, f DefaultFacts) (string, bool) {
+			return "false", f.Missing["docker-proxy"]
+		},
+		// enableBridgeNetFiltering in moby's libnetwork/drivers/bridge/setup_bridgenetfiltering.go.
+		caution: func(e Effective, f DefaultFacts) string {
+			if f.BridgeNetfilter || !e.IPTables() || e.Version.Known() && !e.Version.AtLeast(27, 5, 1) {
+				return ""
+			}
+			return "without docker-proxy, dockerd 27.5.1 and later need br_netfilter for every bridge network, and it is not loaded: " +
+				"install docker-proxy, load br_netfilter, or set DOCKER_IGNORE_BR_NETFILTER_ERROR=1"
+		},
+	},
+	{
+		Option: "ip6tables",
+		Reason: "ip6tables is missing, which dockerd runs by default from 27.0 on",
+		Since:  v(27, 0),
+		judge: func(e Effective, f DefaultFacts) (string, bool) {
+			return "false", f.Missing["ip6tables"] && e.FirewallBackend() == "iptables"
+		},
+	},
+	{
+		Option: "default-ulimit", Item: "nofile",
+		Reason: "containers would get the launcher's own limit of open files",
+		judge: func(_ Effective, f DefaultFacts) (string, bool) {
+			// No process may raise a hard limit without CAP_SYS_RESOURCE (setrlimit(2)), runc for a container neither.
+			hard := min(NoFileContainersHard, f.NoFileHard)
+			return fmt.Sprintf("nofile=%d:%d", min(NoFileContainersSoft, hard), hard), f.NoFileHard > 0
+		},
+	},
+	{
+		Option: "exec-opt", Item: "native.cgroupdriver",
+		Reason: "/run/systemd/system exists though no systemd runs here, so dockerd would ask it for cgroups",
+		judge: func(_ Effective, f DefaultFacts) (string, bool) {
+			return "native.cgroupdriver=cgroupfs", f.SystemdLeak
+		},
+	},
+}
+
+// Add tells which flags to give to a dockerd beside what the user says, each only where the user is silent: it is in
+// neither place. A repeatable option is added to the command line's own where those do not name the same setting, but
+// never beside its key in the file, which dockerd refuses; where that leaves a setting open, a Warning says so. A daemon
+// that is not dockerd by its name gets nothing.
+func Add(e Effective, facts DefaultFacts) []Added {
+	if !e.Command.IsDockerd() {
+		return nil
+	}
+	var list []Added
+	for _, d := range defaults {
+		if a, ok := d.add(e, facts); ok {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+func (d Default) add(e Effective, facts DefaultFacts) (Added, bool) {
+	value, wanted := d.judge(e, facts)
+	if !wanted || !e.Version.has(d.Since, Version{}) {
+		return Added{}, false
+	}
+	for _, option := range d.Unless {
+		if speaks, _ := e.Speaks(option); speaks {
+			return Added{}, false
+		}
+	}
+	if speaks, _ := e.Speaks(d.Option); speaks && (d.Item == "" || hasItem(e.values(d.Option), d.Item)) {
+		return Added{}, false
+	}
+	flag := "--" + d.Option + "=" + value
+	if e.File.Has(d.Option) {
+		return Added{Reason: d.Reason, Warning: fmt.Sprintf(
+			"%s would help, but %s is there already, beside which dockerd refuses the flag: add %s to it", flag, e.File.Where(d.Option), value)}, true
+	}
+	a := Added{Flag: flag, Reason: d.Reason}
+	if d.caution != nil {
+		a.Warning = d.caution(e, facts)
+	}
+	return a, true
+}
+
+func hasItem(values []string, item string) bool {
+	return slices.ContainsFunc(values, func(pair string) bool {
+		key, _, _ := strings.Cut(pair, "=")
+		return strings.EqualFold(strings.TrimSpace(key), item)
+	})
+}
+
+// WithAdded puts the flags in front of the arguments, because behind a "--" they would be none.
+func WithAdded(args []string, added []Added) []string {
+	all := make([]string, 0, len(args)+len(added))
+	for _, a := range added {
+		if a.Flag != "" {
+			all = append(all, a.Flag)
+		}
+	}
+	return append(all, args...)
+}

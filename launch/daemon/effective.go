@@ -1,0 +1,148 @@
+package daemon
+
+import "strings"
+
+// Defaults of dockerd (cmd/dockerd/daemon_unix.go, daemon/config/config_linux.go, opts/hosts.go), as root and without RootlessKit,
+// under which they lie in the user's folders.
+const (
+	DefaultDataRoot = "/var/lib/docker"
+	DefaultExecRoot = "/var/run/docker"
+	DefaultPidfile  = "/var/run/docker.pid"
+	DefaultHost     = "unix:///var/run/docker.sock"
+	DefaultTLSHost  = "tcp://localhost:2376"
+)
+
+// Effective is all that the user says to a dockerd, taken together.
+type Effective struct {
+	// Command is the daemon, as Translate gives it. Where it is not dockerd by its name nothing is known of its options.
+	Command Command
+	// Args are the settings of Command.Args.
+	Args Settings
+	// File is the daemon.json that Args.ConfigFile names.
+	File Config
+	// Driver is DOCKER_DRIVER of the daemon's environment; it beats --storage-driver and the file.
+	Driver string
+	// Version is the daemon's version; the zero Version where it is not known.
+	Version Version
+}
+
+// Speaks reports whether the user gives an option, by its long name, and where. Both places at once are a conflict
+// that CheckConflicts finds; the command line is named then.
+func (e Effective) Speaks(option string) (bool, string) {
+	if where := e.Args.Where(option); where != "" {
+		return true, where
+	}
+	where := e.File.Where(option)
+	return where != "", where
+}
+
+// value is what the user gives an option that is not repeatable; else the default.
+func (e Effective) value(option, otherwise string) string {
+	if value, ok := e.Args.Value(option); ok {
+		return value
+	}
+	if value, ok := e.File.Value(option); ok {
+		return value
+	}
+	return otherwise
+}
+
+func (e Effective) bool(option string, otherwise bool) bool {
+	if value, ok := e.Args.Bool(option); ok {
+		return value
+	}
+	if value, ok := e.File.Bool(option); ok {
+		return value
+	}
+	return otherwise
+}
+
+func (e Effective) values(option string) []string {
+	if values := e.Args.Values(option); values != nil {
+		return values
+	}
+	return e.File.Values(option)
+}
+
+// DataRoot is --data-root, else DefaultDataRoot. It may be relative, or a symbolic link.
+func (e Effective) DataRoot() string { return e.value("data-root", e.value("graph", DefaultDataRoot)) }
+
+// ExecRoot is --exec-root, else DefaultExecRoot.
+func (e Effective) ExecRoot() string { return e.value("exec-root", DefaultExecRoot) }
+
+// Pidfile is --pidfile, else DefaultPidfile; empty where the user wants none (-p "").
+func (e Effective) Pidfile() string { return e.value("pidfile", DefaultPidfile) }
+
+// Hosts are the addresses that dockerd is told to listen on, as written (":2375", "fd://"), without empty ones; else
+// DefaultTLSHost with --tls, else DefaultHost (loadDaemonCliConfig). DOCKER_TLS_VERIFY in the daemon's environment,
+// which also turns TLS on, is not seen here.
+func (e Effective) Hosts() []string {
+	var hosts []string
+	for _, host := range e.values("host") {
+		if strings.TrimSpace(host) != "" {
+			hosts = append(hosts, host)
+		}
+	}
+	if hosts != nil {
+		return hosts
+	}
+	if e.TLS() {
+		return []string{DefaultTLSHost}
+	}
+	return []string{DefaultHost}
+}
+
+// TLS reports whether the API asks for TLS on TCP: --tls, or --tlsverify with any value, which implies it.
+func (e Effective) TLS() bool {
+	verify, _ := e.Speaks("tlsverify")
+	return verify || e.bool("tls", false)
+}
+
+// ContainerdAddress is --containerd; empty where dockerd looks for containerd at its usual socket and else starts one
+// of its own below ExecRoot.
+func (e Effective) ContainerdAddress() string { return e.value("containerd", "") }
+
+// IPTables is --iptables, else true.
+func (e Effective) IPTables() bool { return e.bool("iptables", true) }
+
+// IP6Tables is --ip6tables, else true from 27.0 on and false before; an unknown version is taken as new.
+func (e Effective) IP6Tables() bool {
+	return e.bool("ip6tables", !e.Version.Known() || e.Version.AtLeast(27, 0, 0))
+}
+
+// UserlandProxy is --userland-proxy, else true.
+func (e Effective) UserlandProxy() bool { return e.bool("userland-proxy", true) }
+
+// FirewallBackend is --firewall-backend (29.0), else "iptables", which is what dockerd uses where none is given and
+// was all that there was before.
+func (e Effective) FirewallBackend() string { return e.value("firewall-backend", "iptables") }
+
+// StorageDriver is DOCKER_DRIVER, else --storage-driver, else empty: then dockerd takes what its data-root holds, or
+// the first that works (daemon/image_store_choice.go and daemon/graphdriver/driver.go).
+func (e Effective) StorageDriver() string {
+	if e.Driver != "" {
+		return e.Driver
+	}
+	return e.value("storage-driver", "")
+}
+
+// ConfigFile is the path of daemon.json, read or missing; see Settings.ConfigFile.
+func (e Effective) ConfigFile() string {
+	path, _ := e.Args.ConfigFile()
+	return path
+}
+
+// Debug is --debug, else false. A --log-level of debug shows the same messages, but does not open /debug in the API.
+func (e Effective) Debug() bool { return e.bool("debug", false) }
+
+// ExecOption returns the value of one of --exec-opt's settings, "native.cgroupdriver" say: the last one given. Names
+// are compared as dockerd does, without regard to case (parseExecOptions).
+func (e Effective) ExecOption(name string) (value string, ok bool) {
+	for _, pair := range e.values("exec-opt") {
+		key, text, _ := strings.Cut(pair, "=")
+		if strings.EqualFold(strings.TrimSpace(key), name) {
+			value, ok = strings.TrimSpace(text), true
+		}
+	}
+	return value, ok
+}
