@@ -1,0 +1,76 @@
+package mounts
+
+import (
+	"context"
+
+	"golang.org/x/sys/unix"
+)
+
+// Propagation makes a mount and everything mounted on it shared, so that mounts made later reach the mount namespaces that are
+// cloned from this one, and those made in containers come back. Containers with volumes of shared propagation need that of
+// the mount that holds the volume. See mount_namespaces(7).
+type Propagation struct {
+	Target string `json:"target"`
+}
+
+// String says in one line what Apply would do.
+func (p Propagation) String() string {
+	return "make " + printable(p.Target) + " and all mounts below it shared (rec,shared)"
+}
+
+// Apply does it, unless all of them are shared. Mounts made later below a shared one are shared from the start, so a second
+// run keeps everything. It reads the mount table, so /proc has to be mounted. A target that is no mount point, as the root of a
+// chroot may be, is an ErrNotMountPoint.
+func (p Propagation) Apply(ctx context.Context) (kept bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	if shared, err := p.shared(); shared || err != nil {
+		return shared, err
+	}
+	flags := Flags(unix.MS_REC | unix.MS_SHARED)
+	if err := retry(func() error { return unix.Mount("", p.Target, "", uintptr(flags), "") }); err != nil {
+		return false, p.failure("share", err)
+	}
+	shared, err := p.shared()
+	if err == nil && !shared {
+		e := p.failure("share", nil)
+		e.Detail = "the kernel took it, but the mount table shows mounts that are not shared"
+		return false, e
+	}
+	return false, err
+}
+
+// shared tells whether the target and everything on it is shared.
+func (p Propagation) shared() (bool, error) {
+	info, err := Read()
+	if err != nil {
+		return false, p.failure("read the mount table to share", err)
+	}
+	s, err := Observe(p.Target, info)
+	if err != nil {
+		return false, err
+	}
+	top, ok := info.At(s.Path)
+	if !ok {
+		e := p.failure("share", nil)
+		e.Kind = ErrNotMountPoint
+		e.Advice = "mount it onto itself first (mount --bind), or enter the root with pivot_root instead of chroot"
+		return false, e
+	}
+	for _, e := range info.tree(top) {
+		if !e.Shared() {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func (p Propagation) failure(op string, err error) *Error {
+	e := &Error{
+		Op: op, Target: p.Target, Flags: unix.MS_REC | unix.MS_SHARED, Err: err,
+		Lost: "volumes with shared propagation do not work",
+	}
+	e.classify()
+	return e
+}
