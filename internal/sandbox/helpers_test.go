@@ -1,0 +1,49 @@
+package sandbox
+
+import (
+	"errors"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+func mustHierarchies(t *testing.T) []hierarchy {
+	t.Helper()
+	hs, err := hostHierarchies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hs
+}
+
+func indexOf(t *testing.T, list []string, part string) int {
+	t.Helper()
+	for i, s := range list {
+		if strings.Contains(s, part) {
+			return i
+		}
+	}
+	t.Fatalf("no %s in %v", part, list)
+	return -1
+}
+
+// exitStatus is a command's status, or -1 where it did not run.
+func exitStatus(err error) int {
+	if err == nil {
+		return 0
+	}
+	if e := (*exec.ExitError)(nil); errors.As(err, &e) {
+		return e.ExitCode()
+	}
+	return -1
+}
+
+// insiders counts the processes that LeftOver finds.
+func insiders(t *testing.T, sb *Sandbox) int {
+	t.Helper()
+	procs, err := sb.leftProcesses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(procs)
+}

@@ -1,0 +1,318 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// killTimeout bounds the wait for PID 1 to be gone after SIGKILL: the kernel first kills and reaps all of its namespace.
+const killTimeout = 20 * time.Second
+
+// Sandbox is a launcher running as PID 1 of its own namespaces. Its methods may be called from several goroutines.
+type Sandbox struct {
+	opts   Options
+	cmd    *exec.Cmd
+	pid    int
+	start  uint64 // start time of pid
+	tail   tail
+	lock   *os.File // on the state folder
+	veth   *veth
+	nat    *nat
+	groups []string
+	data   string // what is mounted at /var/lib/docker inside, see dataMount
+
+	volatile bool
+
+	done chan struct{} // closed when PID 1 has ended and its output is read
+	end  ExitError     // valid when done is closed
+
+	mu   sync.Mutex // for what Stop takes away
+	held holdings
+	keep *keeper
+}
+
+// ErrForced is in Stop's error when the launcher did not end by itself after SIGTERM and was killed.
+var ErrForced = errors.New("the launcher did not end after SIGTERM and was killed")
+
+// Start starts a sandbox and returns when its launcher has been executed. ctx bounds the start alone: a sandbox that runs
+// is ended with Stop or Kill. An error means that nothing was left behind, or names what was.
+func Start(ctx context.Context, o Options) (*Sandbox, error) {
+	if !initCalled {
+		return nil, errors.New("sandbox.Init was not called at the start of main or TestMain: the sandbox runs this program again and needs it")
+	}
+	if os.Geteuid() != 0 {
+		return nil, fmt.Errorf("a sandbox needs root: %w", unix.EPERM)
+	}
+	o, err := o.resolve()
+	if err != nil {
+		return nil, fmt.Errorf("starting a sandbox: %w", err)
+	}
+	s := &Sandbox{opts: o, done: make(chan struct{})}
+	if err := s.launch(ctx); err != nil {
+		// The caller's ctx may be what ended the start; the way back must be bounded by its own.
+		return nil, errors.Join(fmt.Errorf("starting a sandbox: %w", err), s.Kill())
+	}
+	return s, nil
+}
+
+func (s *Sandbox) launch(ctx context.Context) error {
+	me, err := newOwner()
+	if err != nil {
+		return err
+	}
+	if err := s.openState(); err != nil {
+		return err
+	}
+	hs, err := hostHierarchies()
+	if err != nil {
+		return err
+	}
+	if err := collectBounded(ctx, hs, me.PIDNS); err != nil {
+		return fmt.Errorf("removing what a former sandbox left: %w", err)
+	}
+	cfg, err := s.stageConfig()
+	if err != nil {
+		return err
+	}
+	stage, err := s.spawn()
+	if err != nil {
+		return err
+	}
+	defer stage.close()
+	for _, h := range hs {
+		dir, err := h.makeGroup(me.String())
+		if dir != "" {
+			s.held.Groups = append(s.held.Groups, dir)
+			s.groups = append(s.groups, dir)
+		}
+		if err == nil {
+			err = join(dir, s.pid)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := s.connect(ctx, me); err != nil {
+		return err
+	}
+	if s.keep, err = startKeeper(stage.pidfd, s.held); err != nil {
+		return err
+	}
+	if err := stage.run(ctx, cfg, s); err != nil {
+		return err
+	}
+	// A launcher that has ended already has no mounts, and its end is for Wait and Ready to tell.
+	s.data, _ = dataMount(s.pid)
+	return nil
+}
+
+func collectBounded(ctx context.Context, hs []hierarchy, pidns uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
+	defer cancel()
+	return collect(ctx, hs, pidns)
+}
+
+// openState makes the folders of the state and locks it: two overlays on one upper folder corrupt it.
+func (s *Sandbox) openState() error {
+	if s.opts.State == "" {
+		dir, err := os.MkdirTemp("", "dockerlaunch-state-")
+		if err != nil {
+			return fmt.Errorf("state folder: %w", err)
+		}
+		s.opts.State, s.held.TempState = dir, dir
+	}
+	root, err := os.Stat(s.opts.Root)
+	if err != nil {
+		return fmt.Errorf("root tree: %w", err)
+	}
+	// docker is mounted at /var/lib/docker, which dockerd makes 0710 itself; the others are mount points and layers.
+	for _, name := range []string{"lower", "upper", "work", "volatile", "merged", "docker"} {
+		if err := os.MkdirAll(filepath.Join(s.opts.State, name), 0o711); err != nil {
+			return fmt.Errorf("state folder: %w", err)
+		}
+	}
+	if s.opts.State, err = realPath(s.opts.State); err != nil {
+		return fmt.Errorf("state folder: %w", err)
+	}
+	// The upper folder's mode is what / shows.
+	if err := os.Chmod(filepath.Join(s.opts.State, "upper"), root.Mode().Perm()); err != nil {
+		return fmt.Errorf("state folder: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(s.opts.State, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("state folder: %w", err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		return fmt.Errorf("locking %s: %w (another sandbox runs on this state folder)", lock.Name(), err)
+	}
+	s.lock = lock
+	return nil
+}
+
+// connect makes the network that the options ask for.
+func (s *Sandbox) connect(ctx context.Context, me owner) error {
+	if s.opts.Network != NetworkVeth {
+		return nil
+	}
+	mtu := s.opts.MTU
+	if s.opts.NAT && mtu == 0 {
+		up, err := uplinkMTU()
+		if err != nil {
+			return err
+		}
+		if up > 0 && up < 1500 {
+			mtu = up
+		}
+	}
+	v, err := newVeth(me, mtu)
+	if err != nil {
+		return err
+	}
+	s.veth, s.held.Veth = v, v
+	if err := v.create(s.pid); err != nil {
+		return err
+	}
+	if !s.opts.NAT {
+		return nil
+	}
+	n, err := newNAT(ctx, me, v)
+	if err != nil {
+		return err
+	}
+	if err := n.collect(ctx, me.PIDNS); err != nil {
+		return err
+	}
+	s.nat, s.held.NAT = n, n
+	return n.create(ctx)
+}
+
+// PID returns the launcher's process ID on the host. It is 1 inside.
+func (s *Sandbox) PID() int { return s.pid }
+
+// Addr returns the sandbox's own address, at which published ports answer; it is not valid without a network.
+func (s *Sandbox) Addr() netip.Addr {
+	if s.veth == nil {
+		return netip.Addr{}
+	}
+	return s.veth.Inner
+}
+
+// HostAddr returns the host's address as the sandbox sees it, its default gateway; it is not valid without a network.
+func (s *Sandbox) HostAddr() netip.Addr {
+	if s.veth == nil {
+		return netip.Addr{}
+	}
+	return s.veth.Host
+}
+
+// State returns the state folder. What is written to / inside lies in its folder `upper`, unless Volatile.
+func (s *Sandbox) State() string { return s.opts.State }
+
+// Volatile tells that what is written to / is not kept, because the state folder's filesystem cannot be the upper layer of
+// an overlay and a tmpfs took its place.
+func (s *Sandbox) Volatile() bool { return s.volatile }
+
+// CgroupDirs returns the folders of the sandbox's groups on the host, one per hierarchy.
+func (s *Sandbox) CgroupDirs() []string { return append([]string(nil), s.groups...) }
+
+// Output returns the last lines of what the launcher and its children wrote.
+func (s *Sandbox) Output() []string { return s.tail.lines() }
+
+// Done is closed when the launcher has ended.
+func (s *Sandbox) Done() <-chan struct{} { return s.done }
+
+func (s *Sandbox) ended() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Wait waits for the launcher's end and returns its exit status, 128+n where signal n ended it. What the sandbox holds
+// stays until Stop.
+func (s *Sandbox) Wait() int {
+	<-s.done
+	return s.end.Code
+}
+
+// Signal sends a signal to the launcher alone. One that has ended gives os.ErrProcessDone.
+func (s *Sandbox) Signal(sig syscall.Signal) error {
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		return fmt.Errorf("sending %v to PID %d: %w", sig, s.pid, err)
+	}
+	return nil
+}
+
+// Stop ends the launcher with SIGTERM, or with SIGKILL (which ends every process of the sandbox) when it has not ended after
+// Options.StopTimeout or when ctx ends; the error then is ErrForced. Then it removes what the sandbox held: cgroups, network
+// devices, NAT. The error names everything that could not be removed. Stop may be called again, to the same end.
+func (s *Sandbox) Stop(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil || s.ended() {
+		return s.clean()
+	}
+	if err := s.Signal(unix.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return errors.Join(err, s.killed(), s.clean())
+	}
+	limit := time.NewTimer(s.opts.StopTimeout)
+	defer limit.Stop()
+	select {
+	case <-s.done:
+		return s.clean()
+	case <-limit.C:
+		return errors.Join(fmt.Errorf("%w (%v had passed)", ErrForced, s.opts.StopTimeout), s.killed(), s.clean())
+	case <-ctx.Done():
+		return errors.Join(fmt.Errorf("%w: %w", ErrForced, ctx.Err()), s.killed(), s.clean())
+	}
+}
+
+// Kill ends every process of the sandbox with SIGKILL, and removes what it held as Stop does.
+func (s *Sandbox) Kill() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return errors.Join(s.killed(), s.clean())
+}
+
+// killed kills PID 1, and with it its PID namespace, and waits until the kernel is done.
+func (s *Sandbox) killed() error {
+	if s.cmd == nil || s.ended() {
+		return nil
+	}
+	if err := s.Signal(unix.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-s.done:
+		return nil
+	case <-time.After(killTimeout):
+		return fmt.Errorf("PID %d has not ended %v after SIGKILL", s.pid, killTimeout)
+	}
+}
+
+// clean removes what is held and lets the keeper go. It has bounds of its own, as it must also work when a caller's ctx is over.
+func (s *Sandbox) clean() error {
+	err := s.held.release(context.Background())
+	if s.keep != nil {
+		err = errors.Join(err, s.keep.dismiss())
+		s.keep = nil
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+		s.lock = nil
+	}
+	return err
+}
