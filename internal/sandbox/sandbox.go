@@ -265,6 +265,7 @@ func (s *Sandbox) Stop(ctx context.Context) error {
 	if s.cmd == nil || s.ended() {
 		return s.clean()
 	}
+	s.awaitHandler(unix.SIGTERM)
 	if err := s.Signal(unix.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return errors.Join(err, s.killed(), s.clean())
 	}

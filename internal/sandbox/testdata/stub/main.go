@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -32,6 +33,9 @@ type Report struct {
 	Route      string
 	Root       []string
 }
+
+// The main goroutine keeps the first thread, so that every other goroutine runs on another one.
+func init() { runtime.LockOSThread() }
 
 func main() {
 	if len(os.Args) < 2 {
@@ -60,6 +64,8 @@ func main() {
 		time.Sleep(time.Hour)
 	case "sleep":
 		time.Sleep(time.Hour)
+	case "rethread":
+		rethread(args)
 	case "serve":
 		serve(args)
 	}
@@ -112,6 +118,15 @@ func serve(args []string) {
 	fmt.Println("serving")
 	<-term
 	os.Exit(7)
+}
+
+// rethread executes the stub again from a thread that is not the first.
+func rethread(args []string) {
+	failed := make(chan error)
+	go func() {
+		failed <- syscall.Exec(os.Args[0], append(os.Args[:1], args...), os.Environ())
+	}()
+	check(<-failed)
 }
 
 func report() {
