@@ -48,11 +48,11 @@ func (m Mount) observe() (State, error) {
 	if err != nil {
 		return State{}, m.failure("read the mount table to mount", err)
 	}
-	s, err := Observe(m.Target, info)
-	if e, ok := errors.AsType[*Error](err); ok {
+	s, e := observe(m.Target, info)
+	if e != nil {
 		return s, m.failure(e.Op+" the target to mount", e.Err)
 	}
-	return s, err
+	return s, nil
 }
 
 // readIfMounted is Read, but an empty table where /proc is not mounted yet.
@@ -109,7 +109,7 @@ func (m Mount) mount(path string) error {
 	if err == nil {
 		return nil
 	}
-	e := m.failure("mount", err)
+	e := m.failure(opMount, err)
 	if errors.Is(err, unix.EINVAL) {
 		e.Detail = explain(m.FSType, m.Data)
 	}

@@ -114,7 +114,7 @@ func (m Mount) refuse(kind error, detail, advice string) Decision {
 		Outcome: OutcomeRefuse,
 		Reason:  strings.TrimPrefix(kind.Error()+": "+detail, ": "),
 		Err: &Error{
-			Op: "mount", Source: m.Source, Target: m.Target, FSType: m.FSType, Flags: m.Flags, Data: m.Data,
+			Op: opMount, Source: m.Source, Target: m.Target, FSType: m.FSType, Flags: m.Flags, Data: m.Data,
 			Kind: kind, Detail: detail, Lost: m.Lost, Advice: advice,
 		},
 	}

@@ -82,6 +82,12 @@ func (d Device) Apply(ctx context.Context) (kept bool, err error) {
 	return false, nil
 }
 
+// Stands tells whether the node is there and right, so that Apply would keep it.
+func (d Device) Stands() bool {
+	kept, err := d.check()
+	return kept && err == nil
+}
+
 // check tells whether the node is there and right. Where nothing is there the error matches fs.ErrNotExist.
 func (d Device) check() (bool, error) {
 	var st unix.Stat_t
@@ -92,24 +98,17 @@ func (d Device) check() (bool, error) {
 		return false, d.failure("look at", err)
 	}
 	rdev := uint64(st.Rdev)
-	is, major, minor := st.Mode&unix.S_IFMT, unix.Major(rdev), unix.Minor(rdev)
-	if is == unix.S_IFCHR && (d.AnyNumber || major == d.Major && minor == d.Minor) {
+	number := unix.Major(rdev) == d.Major && unix.Minor(rdev) == d.Minor
+	if st.Mode&unix.S_IFMT == unix.S_IFCHR && (number || d.AnyNumber) {
 		return true, nil
 	}
-	what := kindName(is)
-	if is == unix.S_IFCHR || is == unix.S_IFBLK {
-		what += fmt.Sprintf(" %d:%d", major, minor)
-	}
 	e := d.failure("make", nil)
-	e.Kind, e.Detail, e.Advice = ErrForeign, what+" is there", "remove it and start again"
+	e.Kind, e.Detail, e.Advice = ErrForeign, describe(st)+" is there", "remove it and start again"
 	return false, e
 }
 
 func (d Device) failure(op string, err error) *Error {
-	e := &Error{
-		Op: op, Source: fmt.Sprintf("character device %d:%d", d.Major, d.Minor), Target: d.Path, Err: err,
-		Lost: d.Purpose,
-	}
+	e := &Error{Op: fmt.Sprintf("%s the character device %d:%d", op, d.Major, d.Minor), Target: d.Path, Err: err}
 	if d.Purpose != "" {
 		e.Lost = "there is no " + filepath.Base(d.Path) + " (" + d.Purpose + ")"
 	}
@@ -120,9 +119,10 @@ func (d Device) failure(op string, err error) *Error {
 	return e
 }
 
-// kindName names a file type, see inode(7).
-func kindName(format uint32) string {
-	switch format {
+// describe names what a file is, see inode(7).
+func describe(st unix.Stat_t) string {
+	rdev := uint64(st.Rdev)
+	switch format := st.Mode & unix.S_IFMT; format {
 	case unix.S_IFREG:
 		return "a regular file"
 	case unix.S_IFDIR:
@@ -130,13 +130,14 @@ func kindName(format uint32) string {
 	case unix.S_IFLNK:
 		return "a symbolic link"
 	case unix.S_IFBLK:
-		return "a block device"
+		return fmt.Sprintf("a block device %d:%d", unix.Major(rdev), unix.Minor(rdev))
 	case unix.S_IFCHR:
-		return "a character device"
+		return fmt.Sprintf("a character device %d:%d", unix.Major(rdev), unix.Minor(rdev))
 	case unix.S_IFIFO:
 		return "a pipe"
 	case unix.S_IFSOCK:
 		return "a socket"
+	default:
+		return fmt.Sprintf("a file of type %#o", format)
 	}
-	return fmt.Sprintf("a file of type %#o", format)
 }

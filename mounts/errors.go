@@ -30,6 +30,14 @@ var (
 	ErrNotMountPoint = errors.New("not a mount point")
 )
 
+// The values of Error.Op that decide on the message or the advice.
+const (
+	opMount = "mount"
+	opBind  = "bind"
+	opShare = "share"
+	opLink  = "link"
+)
+
 // Error is an operation that failed or was refused. Its text is one line: what was tried, why it failed, what is lost and what
 // can be done.
 type Error struct {
@@ -54,10 +62,11 @@ func (e *Error) Error() string {
 	b.WriteString(e.Op + " ")
 	if e.FSType != "" {
 		b.WriteString(e.FSType + " at ")
-	} else if e.Source != "" {
-		b.WriteString(printable(e.Source) + " at ")
 	}
 	b.WriteString(printable(e.Target))
+	if e.Op == opLink || e.Op == opBind {
+		b.WriteString(" to " + printable(e.Source))
+	}
 	if o := options(e.Flags, e.Data); o != "" {
 		b.WriteString(" (" + oneLine(o) + ")")
 	}
@@ -110,15 +119,17 @@ func (m Mount) failure(op string, err error) *Error {
 // classify sets Kind and Advice by the answer of the kernel.
 func (e *Error) classify() {
 	switch {
-	case errors.Is(e.Err, unix.EROFS) && e.Op != "mount": // of mount(2) it would speak of a block device
+	case errors.Is(e.Err, unix.EROFS) && e.Op != opMount: // of mount(2) it would speak of a block device
 		e.Kind = ErrReadOnlyRoot
 		e.Advice = "make " + printable(e.Target) + " in the image, or start with a writable root"
 	case errors.Is(e.Err, unix.ENODEV) && e.FSType != "":
 		e.Kind, e.Advice = ErrNoFilesystem, kernelAdvice(e.FSType)
 	case errors.Is(e.Err, unix.EPERM), errors.Is(e.Err, unix.EACCES):
 		// EACCES is what AppArmor and SELinux answer.
-		e.Kind = ErrNotPermitted
-		e.Advice = "run it as root with CAP_SYS_ADMIN, in a container with --privileged and without a user namespace"
+		e.Kind, e.Advice = ErrNotPermitted, "run it as root"
+		if e.Op == opMount || e.Op == opBind || e.Op == opShare {
+			e.Advice = "run it as root with CAP_SYS_ADMIN, in a container with --privileged and without a user namespace"
+		}
 	case errors.Is(e.Err, unix.ENOTDIR), errors.Is(e.Err, unix.ELOOP):
 		e.Kind = ErrNoTarget
 	}

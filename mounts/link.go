@@ -56,6 +56,24 @@ func (l Link) Apply(ctx context.Context) (kept bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
+	kept, err = l.check()
+	if !errors.Is(err, fs.ErrNotExist) {
+		return kept, err
+	}
+	if err := os.Symlink(l.Goal, l.Path); err != nil {
+		return false, l.failure(opLink, err)
+	}
+	return false, nil
+}
+
+// Stands tells whether the link, or what is right in its place, is there, so that Apply would keep it.
+func (l Link) Stands() bool {
+	kept, err := l.check()
+	return kept && err == nil
+}
+
+// check tells whether what is there is right. Where nothing is there the error matches fs.ErrNotExist.
+func (l Link) check() (bool, error) {
 	goal, err := os.Readlink(l.Path)
 	switch {
 	case err == nil:
@@ -64,10 +82,7 @@ func (l Link) Apply(ctx context.Context) (kept bool, err error) {
 		}
 		return false, l.foreign("a symbolic link to " + printable(goal) + " is there")
 	case errors.Is(err, fs.ErrNotExist):
-		if err := os.Symlink(l.Goal, l.Path); err != nil {
-			return false, l.failure("link", err)
-		}
-		return false, nil
+		return false, err
 	case !errors.Is(err, unix.EINVAL): // which says that it is no symbolic link
 		return false, l.failure("look at", err)
 	}
@@ -76,15 +91,16 @@ func (l Link) Apply(ctx context.Context) (kept bool, err error) {
 		return false, l.failure("look at", err)
 	}
 	if l.Device != nil {
-		if kept, err := l.Device.check(); kept || err != nil {
+		kept, err := l.Device.check()
+		if kept || !errors.Is(err, ErrForeign) {
 			return kept, err
 		}
 	}
-	return false, l.foreign(kindName(st.Mode&unix.S_IFMT) + " is there")
+	return false, l.foreign(describe(st) + " is there")
 }
 
 func (l Link) foreign(what string) *Error {
-	e := l.failure("link", nil)
+	e := l.failure(opLink, nil)
 	e.Kind, e.Detail, e.Advice = ErrForeign, what, "remove it and start again"
 	return e
 }

@@ -30,11 +30,11 @@ func (p Propagation) Apply(ctx context.Context) (kept bool, err error) {
 	}
 	flags := Flags(unix.MS_REC | unix.MS_SHARED)
 	if err := retry(func() error { return unix.Mount("", p.Target, "", uintptr(flags), "") }); err != nil {
-		return false, p.failure("share", err)
+		return false, p.failure(opShare, err)
 	}
 	shared, err := p.shared()
 	if err == nil && !shared {
-		e := p.failure("share", nil)
+		e := p.failure(opShare, nil)
 		e.Detail = "the kernel took it, but the mount table shows mounts that are not shared"
 		return false, e
 	}
@@ -47,13 +47,13 @@ func (p Propagation) shared() (bool, error) {
 	if err != nil {
 		return false, p.failure("read the mount table to share", err)
 	}
-	s, err := Observe(p.Target, info)
-	if err != nil {
-		return false, err
+	s, e := observe(p.Target, info)
+	if e != nil {
+		return false, p.failure(e.Op, e.Err)
 	}
 	top, ok := info.At(s.Path)
 	if !ok {
-		e := p.failure("share", nil)
+		e := p.failure(opShare, nil)
 		e.Kind = ErrNotMountPoint
 		e.Advice = "mount it onto itself first (mount --bind), or enter the root with pivot_root instead of chroot"
 		return false, e

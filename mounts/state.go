@@ -50,9 +50,19 @@ type State struct {
 // it does with what statx(2) and statfs(2) tell. What is wrong at the target is no error but part of the State; errors are
 // about the looking itself, and are of type *Error.
 func Observe(target string, info Info) (State, error) {
+	s, e := observe(target, info)
+	if e != nil {
+		return s, e
+	}
+	return s, nil
+}
+
+func observe(target string, info Info) (State, *Error) {
 	s := State{Target: target, Path: filepath.Clean(target)}
-	failed := func(op string, err error) (State, error) {
-		return s, &Error{Op: op, Target: target, Err: err}
+	failed := func(op string, err error) (State, *Error) {
+		e := &Error{Op: op, Target: target, Err: err}
+		e.classify()
+		return s, e
 	}
 	if !filepath.IsAbs(target) {
 		return failed("look at", unix.EINVAL)

@@ -48,15 +48,15 @@ func (v VarRun) Apply(ctx context.Context) (kept bool, err error) {
 	if err != nil {
 		return false, v.failure("read the mount table to link", err)
 	}
-	s, err := Observe(v.Path, info)
-	if err != nil {
-		return false, err
+	s, e := observe(v.Path, info)
+	if e != nil {
+		return false, v.failure(e.Op, e.Err)
 	}
 	switch {
 	case s.Kind == KindMissing:
 		return false, v.link()
 	case s.Kind != KindFolder:
-		e := v.failure("link", nil)
+		e := v.failure(opLink, nil)
 		e.Kind, e.Detail, e.Advice = ErrNoTarget, "a file stands there or in its path", "move it away"
 		return false, e
 	case same(v.Path, v.Goal):
@@ -76,17 +76,26 @@ func (v VarRun) Apply(ctx context.Context) (kept bool, err error) {
 	case s.Writable:
 		return true, nil
 	case s.MountPoint || len(s.Below) > 0:
-		e := v.failure("link", nil)
+		e := v.failure(opLink, nil)
 		e.Kind, e.Detail = ErrReadOnly, "the folder there is not writable, and mounts in it would be hidden"
 		e.Advice = "make " + printable(v.Path) + " a link to " + printable(v.Goal) + " in the image"
 		return false, e
 	}
 	if err := retry(func() error { return unix.Mount(v.Goal, s.Path, "", unix.MS_BIND|unix.MS_REC, "") }); err != nil {
-		e := v.failure("mount", err)
+		e := v.failure(opBind, err)
 		e.Flags = unix.MS_BIND | unix.MS_REC
 		return false, e
 	}
 	return false, nil
+}
+
+// Stands tells whether both names are the same folder already, so that Apply would keep it.
+func (v VarRun) Stands() bool {
+	if goal, err := os.Readlink(v.Path); err == nil {
+		kept, err := v.checkLink(goal)
+		return kept && err == nil
+	}
+	return same(v.Path, v.Goal)
 }
 
 // checkLink judges a symbolic link that is there. It is right also before its goal has been made.
@@ -97,7 +106,7 @@ func (v VarRun) checkLink(goal string) (bool, error) {
 	if filepath.Clean(goal) == filepath.Clean(v.Goal) || same(v.Path, v.Goal) {
 		return true, nil
 	}
-	e := v.failure("link", nil)
+	e := v.failure(opLink, nil)
 	e.Kind, e.Detail, e.Advice = ErrForeign, "a symbolic link to "+printable(goal)+" is there", "remove it and start again"
 	return false, e
 }
@@ -110,7 +119,7 @@ func (v VarRun) link() error {
 	if err == nil || errors.Is(err, fs.ErrExist) && same(v.Path, v.Goal) {
 		return nil
 	}
-	return v.failure("link", err)
+	return v.failure(opLink, err)
 }
 
 func (v VarRun) failure(op string, err error) *Error {
