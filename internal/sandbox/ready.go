@@ -56,8 +56,7 @@ func (s *Sandbox) Ready(ctx context.Context) error {
 	for {
 		err := ping(ctx, client)
 		if s.ended() {
-			e := s.end
-			return &e
+			return s.Exit()
 		}
 		if err == nil {
 			return nil

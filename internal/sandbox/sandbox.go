@@ -248,6 +248,13 @@ func (s *Sandbox) Wait() int {
 	return s.end.Code
 }
 
+// Exit waits as Wait does, and returns the launcher's status with its last lines as an error, also where the status is 0.
+func (s *Sandbox) Exit() *ExitError {
+	<-s.done
+	e := s.end
+	return &e
+}
+
 // Signal sends a signal to the launcher alone. One that has ended gives os.ErrProcessDone.
 func (s *Sandbox) Signal(sig syscall.Signal) error {
 	if err := s.cmd.Process.Signal(sig); err != nil {
