@@ -127,6 +127,7 @@ func ReadConfig(r io.Reader) (Config, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return c, nil
 	}
+	data = append(data, '\n') // so that a word cut off at the end has a place at which it is wrong
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(data, &object); err != nil {
 		return Config{}, errorAt(data, errorOffset(data, err), fmt.Errorf("invalid JSON: %w", describe(err)))
@@ -138,9 +139,11 @@ func ReadConfig(r io.Reader) (Config, error) {
 	if err != nil {
 		return Config{}, errorAt(data, 0, fmt.Errorf("invalid JSON: %w", err))
 	}
+	var all []Entry
+	at := startOf(data)
 	for _, m := range top {
 		if m.raw[0] != '{' || flatKeys[m.key] {
-			c.add(data, m, "")
+			all = append(all, entryOf(at, m, ""))
 			continue
 		}
 		inner, err := members(m.raw, m.rawAt)
@@ -148,9 +151,10 @@ func ReadConfig(r io.Reader) (Config, error) {
 			return Config{}, errorAt(data, m.rawAt, fmt.Errorf("invalid JSON: %w", err))
 		}
 		for _, n := range inner {
-			c.add(data, n, m.key)
+			all = append(all, entryOf(at, n, m.key))
 		}
 	}
+	c.keepLast(all)
 	return c, nil
 }
 
@@ -160,14 +164,24 @@ var flatKeys = map[string]bool{
 	"features": true, "log-opts": true, "nri-opts": true, "runtimes": true,
 }
 
-func (c *Config) add(data []byte, m member, parent string) {
-	line, column := position(data, m.at)
-	entry := Entry{Key: m.key, Parent: parent, Line: line, Column: column, Raw: m.raw}
-	if i := c.index(m.key); i >= 0 {
-		c.duplicates = append(c.duplicates, c.entries[i])
-		c.entries = slices.Delete(c.entries, i, i+1)
+func entryOf(at *cursor, m member, parent string) Entry {
+	line, column := at.move(m.at)
+	return Entry{Key: m.key, Parent: parent, Line: line, Column: column, Raw: m.raw}
+}
+
+// keepLast sorts out the keys that a later one replaces.
+func (c *Config) keepLast(all []Entry) {
+	last := make(map[string]int, len(all))
+	for i, e := range all {
+		last[e.Key] = i
 	}
-	c.entries = append(c.entries, entry)
+	for i, e := range all {
+		if last[e.Key] == i {
+			c.entries = append(c.entries, e)
+		} else {
+			c.duplicates = append(c.duplicates, e)
+		}
+	}
 }
 
 func (c Config) index(key string) int {

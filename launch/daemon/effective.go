@@ -134,15 +134,3 @@ func (e Effective) ConfigFile() string {
 
 // Debug is --debug, else false. A --log-level of debug shows the same messages, but does not open /debug in the API.
 func (e Effective) Debug() bool { return e.bool("debug", false) }
-
-// ExecOption returns the value of one of --exec-opt's settings, "native.cgroupdriver" say: the last one given. Names
-// are compared as dockerd does, without regard to case (parseExecOptions).
-func (e Effective) ExecOption(name string) (value string, ok bool) {
-	for _, pair := range e.values("exec-opt") {
-		key, text, _ := strings.Cut(pair, "=")
-		if strings.EqualFold(strings.TrimSpace(key), name) {
-			value, ok = strings.TrimSpace(text), true
-		}
-	}
-	return value, ok
-}

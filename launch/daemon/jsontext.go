@@ -47,14 +47,29 @@ func members(object []byte, start int) ([]member, error) {
 	return list, nil
 }
 
-// position counts line and column, from 1, of an offset; columns are characters.
-func position(data []byte, offset int) (line, column int) {
-	before := data[:min(max(offset, 0), len(data))]
-	return bytes.Count(before, []byte("\n")) + 1, utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
+// cursor finds the lines and columns of offsets that only grow, without counting from the start each time.
+type cursor struct {
+	data                 []byte
+	offset, line, column int
 }
 
+// move goes to an offset and counts its line and column, from 1; columns are characters.
+func (c *cursor) move(offset int) (line, column int) {
+	offset = min(max(offset, c.offset), len(c.data))
+	passed := c.data[c.offset:offset]
+	c.line += bytes.Count(passed, []byte("\n"))
+	if i := bytes.LastIndexByte(passed, '\n'); i >= 0 {
+		c.column, passed = 1, passed[i+1:]
+	}
+	c.offset = offset
+	c.column += utf8.RuneCount(passed)
+	return c.line, c.column
+}
+
+func startOf(data []byte) *cursor { return &cursor{data: data, line: 1, column: 1} }
+
 func errorAt(data []byte, offset int, err error) *ConfigError {
-	line, column := position(data, offset)
+	line, column := startOf(data).move(offset)
 	return &ConfigError{Line: line, Column: column, Err: err}
 }
 

@@ -41,10 +41,8 @@ func (o Option) jsonType() string {
 		return "true or false"
 	case "int":
 		return "a number"
-	case "string", "ip":
+	case "string", "ip", "bytes": // "64M"; a bare number is refused (MemBytes in moby's opts/opts.go)
 		return "a string"
-	case "bytes":
-		return "a string or a number"
 	case "list", "pool-options":
 		return "a list"
 	}

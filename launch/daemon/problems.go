@@ -32,10 +32,16 @@ func (c Config) Problems(version Version) []Problem {
 	for _, e := range c.duplicates {
 		report(e, false, "it is there twice, and only the last counts")
 	}
+	owners, guesses := keyOwners()
 	for _, e := range c.entries {
-		o, isOwnKey, known := keyOwner(e.Key)
+		o, known := owners[e.Key]
+		isOwnKey := o.Name == "" || slices.Contains(o.flatKeys(), e.Key)
 		if !known {
-			report(e, true, "dockerd knows no such key%s", didYouMean(e.Key))
+			help := ""
+			if guess := guesses[plainKey(e.Key)]; guess != "" {
+				help = fmt.Sprintf("; it may be meant for %q", guess)
+			}
+			report(e, true, "dockerd knows no such key%s", help)
 			continue
 		}
 		if o.Name == "" { // a key that is no option's
@@ -60,7 +66,7 @@ func (c Config) Problems(version Version) []Problem {
 		case !c.effective(o, e) && e.Parent != "":
 			report(e, false, "dockerd ignores it inside %q", e.Parent)
 		case !c.effective(o, e):
-			report(e, false, "dockerd ignores it here: it belongs into %q", strings.Replace(o.Key, ".", `": {"`, 1))
+			report(e, false, "dockerd ignores it here: it belongs into %q", strings.TrimSuffix(o.Key, "."+e.Key))
 		case e.Key == o.OldKey && c.index(o.flatKeys()[0]) >= 0:
 			report(e, true, "it must not stand beside %q, which means the same", o.Key)
 		case c.decoded(o, e) && !o.typeFits(e):
@@ -70,23 +76,31 @@ func (c Config) Problems(version Version) []Problem {
 	return problems
 }
 
-// keyOwner finds the option that a key of the flattened file belongs to. own is false where the key is the option's
-// name and the option has another key: dockerd accepts it, since it looks for a flag of that name, and ignores it.
-func keyOwner(key string) (o Option, own, known bool) {
-	for _, o := range options {
-		if o.Key != "" && slices.Contains(o.flatKeys(), key) {
-			return o, true, true
-		}
-	}
-	if o, ok := Lookup(key); ok {
-		return o, false, true
-	}
+// keyOwners maps the keys of a flattened file to what they belong to, and what keys come down to when read with an
+// eye half shut to the keys that may be meant. A name whose option has another key is there too: dockerd accepts it,
+// since it looks for a flag of that name, and ignores it.
+func keyOwners() (owners map[string]Option, guesses map[string]string) {
+	owners, guesses = map[string]Option{}, map[string]string{}
 	for _, o := range fileOnly {
-		if o.Key == key {
-			return o, true, true
+		owners[o.Key] = o
+	}
+	for _, o := range options {
+		owners[o.Name] = o
+		if o.Key != "" && !o.Until.Known() {
+			guesses[plainKey(o.Name)], guesses[plainKey(o.Key)] = o.Key, o.Key
 		}
 	}
-	return Option{}, false, false
+	for _, o := range options {
+		for _, key := range o.flatKeys() {
+			owners[key] = o
+		}
+	}
+	return owners, guesses
+}
+
+// plainKey takes away what is often mistaken: underscores, capitals, a plural.
+func plainKey(key string) string {
+	return strings.TrimSuffix(strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(key)), "s")
 }
 
 // alsoFileOnly tells of a key whose option the version lacks whether the key is accepted without it.
@@ -97,7 +111,6 @@ func alsoFileOnly(key string, version Version) bool {
 // typeFits compares the first byte of the value with the type that dockerd decodes it to.
 func (o Option) typeFits(e Entry) bool {
 	first := e.Raw[0]
-	isNumber := first == '-' || first >= '0' && first <= '9'
 	if first == 'n' {
 		return true // null leaves the default
 	}
@@ -105,28 +118,13 @@ func (o Option) typeFits(e Entry) bool {
 	case "true or false":
 		return first == 't' || first == 'f'
 	case "a number":
-		return isNumber
+		return first == '-' || first >= '0' && first <= '9'
 	case "a string":
 		return first == '"'
-	case "a string or a number":
-		return first == '"' || isNumber
 	case "a list":
 		return first == '[' || e.Key == o.OldKey && first == '"'
 	}
 	return first == '{'
-}
-
-// didYouMean helps with the usual mistakes: an underscore, another case, a plural or a singular too many.
-func didYouMean(key string) string {
-	plain := func(s string) string {
-		return strings.TrimSuffix(strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(s)), "s")
-	}
-	for _, o := range options {
-		if o.Key != "" && !o.Until.Known() && (plain(o.Key) == plain(key) || plain(o.Name) == plain(key)) {
-			return fmt.Sprintf("; it may be meant for %q", o.Key)
-		}
-	}
-	return ""
 }
 
 // Conflict is an option that both the command line and daemon.json give.

@@ -1,0 +1,134 @@
+package daemon
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestAdd(t *testing.T) {
+	missing := func(names ...string) map[string]bool {
+		m := map[string]bool{}
+		for _, n := range names {
+			m[n] = true
+		}
+		return m
+	}
+	noProxy := DefaultFacts{Missing: missing("docker-proxy"), BridgeNetfilter: true}
+	noIPv6 := DefaultFacts{Missing: missing("ip6tables")}
+	leak := DefaultFacts{SystemdLeak: true}
+	files := func(n uint64) DefaultFacts { return DefaultFacts{NoFileHard: n} }
+	const (
+		proxyFlag  = "--userland-proxy=false"
+		ip6Flag    = "--ip6tables=false"
+		filesFlag  = "--default-ulimit=nofile=1024:524288"
+		driverFlag = "--exec-opt=native.cgroupdriver=cgroupfs"
+	)
+	for _, test := range []struct {
+		name, args, json, version string
+		facts                     DefaultFacts
+		want                      string
+		warns                     string // part of a warning
+	}{
+		{"nothing to do", "", "", "29.7.2", DefaultFacts{BridgeNetfilter: true}, "", ""},
+		{"all", "", "", "", DefaultFacts{Missing: missing("docker-proxy", "ip6tables"), BridgeNetfilter: true, NoFileHard: math.MaxUint64, SystemdLeak: true},
+			proxyFlag + " " + ip6Flag + " " + filesFlag + " " + driverFlag, ""},
+
+		{"proxy", "", "", "29.7.2", noProxy, proxyFlag, ""},
+		{"proxy, old", "", "", "20.10.24", noProxy, proxyFlag, ""},
+		{"proxy, no br_netfilter", "", "", "27.5.1", DefaultFacts{Missing: noProxy.Missing}, proxyFlag, "br_netfilter"},
+		{"proxy, no br_netfilter, unknown", "", "", "", DefaultFacts{Missing: noProxy.Missing}, proxyFlag, "br_netfilter"},
+		{"proxy, no br_netfilter, older", "", "", "27.5.0", DefaultFacts{Missing: noProxy.Missing}, proxyFlag, ""},
+		{"proxy, no br_netfilter, no iptables", "--iptables=false", "", "29.7.2", DefaultFacts{Missing: noProxy.Missing}, proxyFlag, ""},
+		{"proxy, said", "--userland-proxy", "", "29.7.2", noProxy, "", ""},
+		{"proxy, said in the file", "", `{"userland-proxy": true}`, "29.7.2", noProxy, "", ""},
+		{"proxy elsewhere", "--userland-proxy-path=/x", "", "29.7.2", noProxy, "", ""},
+		{"proxy elsewhere in the file", "", `{"userland-proxy-path": "/x"}`, "29.7.2", noProxy, "", ""},
+
+		{"ip6tables", "", "", "27.0.1", noIPv6, ip6Flag, ""},
+		{"ip6tables, unknown version", "", "", "", noIPv6, ip6Flag, ""},
+		{"ip6tables, off by default", "", "", "26.1.5", noIPv6, "", ""},
+		{"ip6tables, said", "--ip6tables", "", "29.7.2", noIPv6, "", ""},
+		{"ip6tables, said in the file", "", `{"ip6tables": true}`, "29.7.2", noIPv6, "", ""},
+		{"ip6tables, nftables", "--firewall-backend=nftables", "", "29.7.2", noIPv6, "", ""},
+
+		{"files", "", "", "29.7.2", files(1 << 20), filesFlag, ""},
+		{"files, bounded", "", "", "29.7.2", files(4096), "--default-ulimit=nofile=1024:4096", ""},
+		{"files, few", "", "", "29.7.2", files(512), "--default-ulimit=nofile=512:512", ""},
+		{"files, unknown", "", "", "29.7.2", files(0), "", ""},
+		{"files, said", "--default-ulimit nofile=1:2", "", "29.7.2", files(4096), "", ""},
+		{"files, another limit said", "--default-ulimit nproc=1:2", "", "29.7.2", files(4096), "--default-ulimit=nofile=1024:4096", ""},
+		{"files, said in the file", "", `{"default-ulimits": {"nofile": {"Name": "nofile", "Soft": 1, "Hard": 2}}}`, "29.7.2", files(4096), "", ""},
+		{"files, another limit in the file", "", `{"default-ulimits": {"nproc": {"Name": "nproc", "Soft": 1, "Hard": 2}}}`, "29.7.2", files(4096), "", `"default-ulimits" in daemon.json, line 1`},
+
+		{"driver", "", "", "29.7.2", leak, driverFlag, ""},
+		{"driver, said", "--exec-opt native.cgroupdriver=systemd", "", "29.7.2", leak, "", ""},
+		{"driver, said in the file", "", `{"exec-opts": ["native.cgroupdriver=systemd"]}`, "29.7.2", leak, "", ""},
+		{"driver, another said", "--exec-opt=x=y", "", "29.7.2", leak, driverFlag, ""},
+		{"driver, another in the file", "", `{"exec-opts": ["x=y"]}`, "29.7.2", leak, "", "native.cgroupdriver=cgroupfs would help"},
+		{"driver, an empty list in the file", "", `{"exec-opts": []}`, "29.7.2", leak, "", "dockerd refuses the flag"},
+	} {
+		e := effective(t, test.args, test.json, test.version)
+		var got, warnings []string
+		for _, a := range Add(e, test.facts) {
+			if a.Flag != "" {
+				got = append(got, a.Flag)
+			}
+			if a.Warning != "" {
+				warnings = append(warnings, a.Warning)
+			}
+			if a.Reason == "" {
+				t.Errorf("%s: %+v has no reason", test.name, a)
+			}
+		}
+		if !slices.Equal(got, words(test.want)) {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+		if (test.warns == "") != (len(warnings) == 0) || !strings.Contains(strings.Join(warnings, "\n"), test.warns) {
+			t.Errorf("%s: warnings %q, want %q", test.name, warnings, test.warns)
+		}
+		// What is added must neither conflict nor be added again.
+		all := WithAdded(e.Command.Args, Add(e, test.facts))
+		if err := CheckConflicts(ParseArgs(all), e.File); err != nil {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		e.Args = ParseArgs(all)
+		for _, a := range Add(e, test.facts) {
+			if a.Flag != "" {
+				t.Errorf("%s: %s is added twice", test.name, a.Flag)
+			}
+		}
+	}
+}
+
+func TestAddKnowsOnlyDockerd(t *testing.T) {
+	facts := DefaultFacts{NoFileHard: 1, SystemdLeak: true, Missing: map[string]bool{"docker-proxy": true, "ip6tables": true}}
+	for path, want := range map[string]int{"dockerd": 4, "/usr/bin/dockerd": 4, "/usr/bin/my-dockerd": 0, "containerd": 0} {
+		if got := len(Add(Effective{Command: Command{Path: path}}, facts)); got != want {
+			t.Errorf("%s: %d flags, want %d", path, got, want)
+		}
+	}
+}
+
+func TestWithAdded(t *testing.T) {
+	args := words("-D -- x")
+	got := WithAdded(args, []Added{{Flag: "--a=b"}, {Warning: "none"}, {Flag: "--c"}})
+	if want := words("--a=b --c -D -- x"); !slices.Equal(got, want) || !slices.Equal(args, words("-D -- x")) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestDefaultsAreOptions(t *testing.T) {
+	for _, d := range Defaults() {
+		o, ok := Lookup(d.Option)
+		if !ok || (d.Item != "") != o.Repeatable() || d.Reason == "" {
+			t.Errorf("%+v", d)
+		}
+		for _, name := range d.Unless {
+			if _, ok := Lookup(name); !ok {
+				t.Errorf("%s: unless %q, which is no option", d.Option, name)
+			}
+		}
+	}
+}
