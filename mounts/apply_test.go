@@ -502,9 +502,15 @@ func TestApplyOutcomes(t *testing.T) {
 	t.Run("unknown option", func(t *testing.T) {
 		m := tmpfs(scratch(t) + "/x")
 		m.Data = "mode=0700,nonsense=1"
-		refused(t, m, unix.EINVAL, "invalid argument", "nonsense")
+		refused(t, m, unix.EINVAL, "invalid argument", "Unknown parameter 'nonsense'")
 		m.Data = "mode=0700,,size"
 		refused(t, m, unix.EINVAL, "size")
+	})
+	t.Run("nodev", func(t *testing.T) {
+		m := want(t, "/dev/pts")
+		m.Target = scratch(t)
+		mountAtTest(t, "devpts", m.Target, "devpts", unix.MS_NODEV, "newinstance")
+		refused(t, m, ErrForeign, "nodev")
 	})
 	t.Run("read-only sysfs", func(t *testing.T) {
 		m := want(t, "/sys")

@@ -151,14 +151,11 @@ func (i Info) walk(path string) int {
 	// The root itself is not crossed: what is mounted on it is seen only by processes that changed their root to it.
 	current := i.child(outside, "/")
 	seen := 0
-	for end := 1; end <= len(path); end++ {
+	for end := len("/x"); end <= len(path); end++ {
 		if end < len(path) && path[end] != '/' {
 			continue
 		}
 		prefix := path[:end]
-		if prefix == "/" || prefix == "" {
-			continue
-		}
 		for {
 			parent := outside
 			if current >= 0 {

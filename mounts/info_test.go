@@ -56,6 +56,7 @@ func TestAt(t *testing.T) {
 		{"odd", "/mnt/stack", 45, "tmpfs"},
 		{"odd", "/mnt/stack/below", 46, "tmpfs"},
 		{"odd", "/mnt/tuck", 61, "tmpfs"},
+		{"odd", "/mnt/twice", 64, "tmpfs"},
 		{"odd", "/mnt/stack/none", 0, ""},
 		{"odd", "relative", 0, ""},
 	} {
@@ -102,6 +103,7 @@ func TestBelow(t *testing.T) {
 		// One of the two at /mnt/stack/below is hidden by the mount over /mnt/stack.
 		{"odd", "/mnt/stack", []string{"/mnt/stack/below"}},
 		{"odd", "/home", nil},
+		{"odd", "/mnt/tuck", nil}, // not /mnt/tucked
 		{"rootfs", "/", nil},
 	} {
 		var got []string
@@ -181,7 +183,7 @@ func TestParseRefuses(t *testing.T) {
 			t.Errorf("%s: error %v, want ErrTable with %q", tc.name, err, tc.want)
 		}
 	}
-	if _, err := Parse(io.LimitReader(zeros{}, maxTable+10)); !errors.Is(err, ErrTable) {
+	if _, err := Parse(io.LimitReader(zeros{}, maxTable+10)); !errors.Is(err, ErrTable) || !strings.Contains(err.Error(), "67108864") {
 		t.Errorf("a table that is too long: %v", err)
 	}
 	broken := errors.New("broken")

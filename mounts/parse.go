@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -25,16 +24,13 @@ const (
 var ErrTable = errors.New("not a mount table")
 
 // Read reads the mount table of the calling thread, which is that of the process unless the thread was given a mount namespace
-// of its own. Where /proc is not mounted the error matches fs.ErrNotExist.
+// of its own. Where /proc is not mounted, or is that of a PID namespace which does not hold
+// this process, the error matches fs.ErrNotExist.
 func Read() (Info, error) {
 	// The thread must not change between the opening and the reading.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	f, err := os.Open("/proc/thread-self/mountinfo")
-	if errors.Is(err, fs.ErrNotExist) {
-		// A /proc of another PID namespace does not know this thread, but it may know the process.
-		f, err = os.Open("/proc/self/mountinfo")
-	}
 	if err != nil {
 		return Info{}, fmt.Errorf("reading the mount table: %w", err)
 	}

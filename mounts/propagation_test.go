@@ -78,4 +78,11 @@ func TestPropagationInChroot(t *testing.T) {
 		}
 	}()
 	refused(t, Propagation{"/"}, ErrNotMountPoint, "chroot")
+
+	// What is mounted over the root is not seen by those who have that root, which is noticed.
+	hidden := Mount{Source: "tmpfs", Target: "/", FSType: "tmpfs"}
+	if err := unix.Unmount("/proc", 0); err != nil { // else it would be refused for what it hides
+		t.Fatal(err)
+	}
+	refused(t, hidden, ErrForeign, "not what is seen there now")
 }

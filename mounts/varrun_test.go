@@ -51,6 +51,18 @@ func TestVarRun(t *testing.T) {
 				}
 			}, true, isLink, false,
 		},
+		{
+			"link through another", func(t *testing.T, v VarRun, root string) {
+				mkdir(t, root+"/var")
+				symlink(t, v.Goal, root+"/other")
+				symlink(t, root+"/other", v.Path)
+			}, true, isLink, true,
+		},
+		{
+			// Here the folder to replace would be the goal itself.
+			"/var is the root", func(t *testing.T, _ VarRun, root string) { symlink(t, ".", root+"/var") },
+			true, isFolder, true,
+		},
 		{"empty folder", func(t *testing.T, v VarRun, _ string) { mkdir(t, v.Path) }, false, isLink, true},
 		{
 			"bound already", func(t *testing.T, v VarRun, _ string) {
