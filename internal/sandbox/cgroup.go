@@ -141,11 +141,15 @@ func delegating(mountpoint, own string) string {
 }
 
 // enableControllers lets the children of a v2 group have every controller it has. What is enabled stays so: the setting is
-// shared with every other child.
+// shared with every other child. Where v1 has all the controllers that are wanted, nothing is enabled: a controller with
+// groups here could no longer be mounted there.
 func enableControllers(dir string) error {
 	file := filepath.Join(dir, "cgroup.subtree_control")
-	enabled := words(file)
-	for _, c := range words(filepath.Join(dir, "cgroup.controllers")) {
+	enabled, have := words(file), words(filepath.Join(dir, "cgroup.controllers"))
+	if !slices.ContainsFunc(wanted, func(c string) bool { return slices.Contains(have, c) }) {
+		return nil
+	}
+	for _, c := range have {
 		if slices.Contains(enabled, c) {
 			continue
 		}

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"encoding/hex"
 	"errors"
 	"os/exec"
 	"strings"
@@ -46,4 +47,27 @@ func insiders(t *testing.T, sb *Sandbox) int {
 		t.Fatal(err)
 	}
 	return len(procs)
+}
+
+// sleeper is a process that the test may do with what it likes.
+func sleeper(t *testing.T) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // most tests have done so already
+		_ = cmd.Wait()
+	})
+	return cmd
+}
+
+func decodeHex(t *testing.T, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != 8 {
+		t.Fatalf("%q: %v", s, err)
+	}
+	return b
 }

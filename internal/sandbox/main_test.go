@@ -25,7 +25,11 @@ func TestMain(m *testing.M) {
 	if args := os.Getenv(ownerVar); args != "" {
 		os.Exit(runOwner(strings.Fields(args)))
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if stub.path != "" {
+		_ = os.RemoveAll(filepath.Dir(stub.path)) // in the temporary folder, if it stays
+	}
+	os.Exit(code)
 }
 
 // runOwner starts the stub in a sandbox, says its PID, its device and its groups, and waits.
@@ -53,8 +57,9 @@ var stub struct {
 func stubPath(t *testing.T) string {
 	t.Helper()
 	stub.once.Do(func() {
-		dir := filepath.Join(os.TempDir(), fmt.Sprintf("sandbox-stub-%d", os.Getuid()))
-		if stub.err = os.MkdirAll(dir, 0o755); stub.err != nil {
+		dir, err := os.MkdirTemp("", "sandbox-stub-")
+		if err != nil {
+			stub.err = err
 			return
 		}
 		stub.path = filepath.Join(dir, "stub")
