@@ -69,7 +69,7 @@ func (c *call) flags() *pflag.FlagSet {
 	f.SortFlags = false
 	f.Usage = func() {}
 	f.BoolVar(&c.debug, "debug", false, "say what each step does")
-	f.TextVar(&c.config.Cgroup, "cgroup", cgroups.Auto, "which cgroup hierarchies to mount: auto, v1, v2 or hybrid")
+	f.TextVar(&c.config.Cgroup, "cgroup", cgroups.WantAuto, "which cgroup hierarchies to mount: auto, v1, v2 or hybrid")
 	f.StringSliceVar(&c.config.Without, "without", nil, "start although these are missing, `names` as the message has them, for example ps,git")
 	return f
 }

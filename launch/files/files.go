@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -66,7 +67,9 @@ type File struct {
 	Mode    fs.FileMode `json:"mode"`
 	Content string      `json:"content,omitempty"`
 	CopyOf  string      `json:"copy_of,omitempty"`
-	Purpose string      `json:"purpose"`
+	// Also is another path at which the file may be instead.
+	Also    string `json:"also,omitempty"`
+	Purpose string `json:"purpose"`
 }
 
 // String tells what Apply does.
@@ -81,8 +84,10 @@ func (f File) String() string {
 // under another name and linked into place, and link(2) refuses to replace anything, so that neither a power cut nor a
 // second writer can leave half a file or lose one.
 func (f File) Apply(context.Context) (kept bool, err error) {
-	if _, err := os.Lstat(f.Path); err == nil {
-		return true, nil
+	for _, path := range f.places() {
+		if _, err := os.Lstat(path); err == nil {
+			return true, nil
+		}
 	}
 	if err := f.write(); err != nil {
 		if errors.Is(err, fs.ErrExist) {
@@ -91,6 +96,26 @@ func (f File) Apply(context.Context) (kept bool, err error) {
 		return false, fmt.Errorf("making %s: %w", f.Path, err)
 	}
 	return false, nil
+}
+
+// places lists where the file may be.
+func (f File) places() []string {
+	if f.Also == "" {
+		return []string{f.Path}
+	}
+	return []string{f.Path, f.Also}
+}
+
+// Observe tells what stands in the file's place.
+func (f File) Observe() (State, error) {
+	var state State
+	for _, path := range slices.Backward(f.places()) {
+		var err error
+		if state, err = Observe(path); err != nil || state == Present {
+			return state, err
+		}
+	}
+	return state, nil
 }
 
 func (f File) write() (err error) {

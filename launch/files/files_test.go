@@ -58,6 +58,24 @@ func TestFileKeepsWhatIsThere(t *testing.T) {
 	}
 }
 
+func TestFileElsewhere(t *testing.T) {
+	dir := t.TempDir()
+	f := File{Path: filepath.Join(dir, "etc", "os-release"), Also: filepath.Join(dir, "os-release"), Mode: 0o644, Content: "ID=x\n"}
+	if state, err := f.Observe(); state != Absent || err != nil {
+		t.Errorf("nothing is anywhere, and it is %s, %v", state, err)
+	}
+	write(t, f.Also, "ID=distribution\n")
+	if state, err := f.Observe(); state != Present || err != nil {
+		t.Errorf("it is at the other place, and it is %s, %v", state, err)
+	}
+	if kept, err := f.Apply(context.Background()); err != nil || !kept {
+		t.Fatalf("Apply: kept %v, %v", kept, err)
+	}
+	if _, err := os.Lstat(f.Path); err == nil {
+		t.Error("it was made although it is at the other place")
+	}
+}
+
 func TestFileCopies(t *testing.T) {
 	dir := t.TempDir()
 	source, target := filepath.Join(dir, "spare", "ca.crt"), filepath.Join(dir, "etc", "ssl", "ca.crt")

@@ -10,6 +10,11 @@ import (
 func Expected(nameservers []string) []File {
 	return []File{
 		{
+			Path: "/etc/os-release", Mode: 0o644, Also: "/usr/lib/os-release",
+			Content: "NAME=dockerlaunch\nID=dockerlaunch\nPRETTY_NAME=\"a root tree started by dockerlaunch\"\n",
+			Purpose: "docker info names the system by it, and dockerd warns each time where it is missing",
+		},
+		{
 			Path: "/etc/passwd", Mode: 0o644,
 			Content: "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
 			Purpose: "git, ssh and dockerd look up the user's name and home",

@@ -53,31 +53,20 @@ func effective() (CapabilitySet, error) {
 }
 
 // bounding asks for one capability after the other; the first that the kernel does not know (EINVAL) ends the list.
-func bounding() (CapabilitySet, error) {
-	var set CapabilitySet
+func bounding() (set CapabilitySet, last int, err error) {
 	for i := range 64 {
 		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(i), 0, 0, 0)
 		if err == unix.EINVAL {
-			return set, nil
+			return set, i - 1, nil
 		}
 		if err != nil {
-			return 0, fmt.Errorf("prctl(PR_CAPBSET_READ, %d): %w", i, err)
+			return 0, 0, fmt.Errorf("prctl(PR_CAPBSET_READ, %d): %w", i, err)
 		}
 		if has == 1 {
 			set |= 1 << i
 		}
 	}
-	return set, nil
-}
-
-// LastCapability returns the highest capability this kernel knows, as cap_last_cap(7) does.
-func LastCapability() int {
-	for i := range 64 {
-		if _, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(i), 0, 0, 0); err != nil {
-			return i - 1
-		}
-	}
-	return 63
+	return set, 63, nil
 }
 
 // Full is the set of all capabilities up to and with last.

@@ -39,6 +39,8 @@ type Facts struct {
 	// Capabilities are the effective ones; Bounding is the limit for whatever we start.
 	Capabilities CapabilitySet `json:"capabilities"`
 	Bounding     CapabilitySet `json:"bounding"`
+	// LastCapability is the highest capability that this kernel knows.
+	LastCapability int `json:"last_capability"`
 	// LoadableModules tells whether this kernel was built with CONFIG_MODULES.
 	LoadableModules bool `json:"loadable_modules"`
 	// BridgeNetfilter tells whether bridged traffic passes iptables, that is whether br_netfilter is loaded or built in.
@@ -83,7 +85,7 @@ func Observe(p Paths) (Facts, error) {
 	if f.Capabilities, err = effective(); err != nil {
 		return f, err
 	}
-	if f.Bounding, err = bounding(); err != nil {
+	if f.Bounding, f.LastCapability, err = bounding(); err != nil {
 		return f, err
 	}
 	f.Habitat = p.habitat(f.PID)

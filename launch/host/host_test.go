@@ -132,7 +132,7 @@ func TestCapabilities(t *testing.T) {
 	if got, want := f.Bounding, statusSet(t, string(status), "CapBnd"); got != want {
 		t.Errorf("bounding is %x, want %x", got, want)
 	}
-	if last := LastCapability(); last < unix.CAP_CHECKPOINT_RESTORE-8 || f.Bounding&^Full(last) != 0 {
+	if last := f.LastCapability; last < unix.CAP_CHECKPOINT_RESTORE-8 || f.Bounding&^Full(last) != 0 {
 		t.Errorf("the last capability is %d", last)
 	}
 }

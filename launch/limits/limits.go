@@ -19,10 +19,6 @@ const (
 	// said "infinity", which is 2^30 on some systems and slows every program that closes all descriptors it might have
 	// (moby issue 45534).
 	NoFile = 1048576
-	// ContainerNoFileSoft and ContainerNoFileHard are for containers, the values that the kernel and systemd start a
-	// process with.
-	ContainerNoFileSoft = 1024
-	ContainerNoFileHard = 524288
 	// OOMScoreAdj makes the daemon an unlikely victim, as Docker's unit has it.
 	OOMScoreAdj = -500
 )

@@ -28,9 +28,8 @@ func Look(table []Requirement, search string) Found {
 // difference to the verdict.
 func (r Requirement) look(search string) string {
 	for _, file := range r.Files {
-		name := "/" + file
-		if st, err := os.Stat(name); err == nil && st.Mode().IsRegular() && st.Size() > 0 {
-			return name
+		if FileExists(file) {
+			return "/" + file
 		}
 	}
 	if len(r.Files) > 0 {
@@ -48,6 +47,12 @@ func (r Requirement) look(search string) string {
 		return ""
 	}
 	return where
+}
+
+// FileExists tells whether a file, given relative to the root, is there and not empty.
+func FileExists(name string) bool {
+	st, err := os.Stat("/" + name)
+	return err == nil && st.Mode().IsRegular() && st.Size() > 0
 }
 
 // Level is how bad a finding is.

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/dockerlaunch/dockerlaunch/cgroups"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParse(t *testing.T) {
+	type want struct {
+		verb    string
+		daemon  []string
+		debug   bool
+		json    bool
+		cgroup  cgroups.Want
+		without []string
+	}
+	for line, w := range map[string]want{
+		"":                                     {},
+		"/usr/bin/dockerd -s overlay2":         {daemon: []string{"/usr/bin/dockerd", "-s", "overlay2"}},
+		"/usr/bin/docker -d -s overlay":        {daemon: []string{"/usr/bin/docker", "-d", "-s", "overlay"}},
+		"docker daemon --debug":                {daemon: []string{"docker", "daemon", "--debug"}},
+		"-- -s overlay2":                       {daemon: []string{"-s", "overlay2"}},
+		"-- dockerd -- x":                      {daemon: []string{"dockerd", "--", "x"}},
+		"dockerd -- --debug":                   {daemon: []string{"dockerd", "--", "--debug"}},
+		"--debug dockerd --debug":              {daemon: []string{"dockerd", "--debug"}, debug: true},
+		"--cgroup v1 --without ps,git dockerd": {daemon: []string{"dockerd"}, cgroup: cgroups.WantV1, without: []string{"ps", "git"}},
+		"--cgroup=hybrid --without ps":         {cgroup: cgroups.WantHybrid, without: []string{"ps"}},
+		"--without ps --without git":           {without: []string{"ps", "git"}},
+		"plan":                                 {verb: verbPlan},
+		"plan --json dockerd -D":               {verb: verbPlan, json: true, daemon: []string{"dockerd", "-D"}},
+		"plan dockerd --json":                  {verb: verbPlan, daemon: []string{"dockerd", "--json"}},
+		"./plan":                               {daemon: []string{"./plan"}},
+		"dockerd plan":                         {daemon: []string{"dockerd", "plan"}},
+		"version":                              {verb: verbVersion},
+		"--version":                            {verb: verbVersion},
+		"help":                                 {verb: verbHelp},
+		"--help":                               {verb: verbHelp},
+		"-h":                                   {verb: verbHelp},
+		"--debug --help":                       {verb: verbHelp},
+		"dockerd --help":                       {daemon: []string{"dockerd", "--help"}},
+	} {
+		t.Run(line, func(t *testing.T) {
+			c, err := parse(strings.Fields(line))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := want{c.verb, c.config.Daemon, c.debug, c.json, c.config.Cgroup, c.config.Without}
+			if len(got.daemon) == 0 {
+				got.daemon = nil
+			}
+			if diff := cmp.Diff(w, got, cmp.AllowUnexported(want{})); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestUsageErrors(t *testing.T) {
+	for line, says := range map[string]string{
+		"--no-such-flag":     "no-such-flag",
+		"-d -s overlay":      "behind --",
+		"--cgroup v3":        "v3",
+		"--json dockerd":     "json",
+		"version 2":          "no arguments",
+		"docker run -it x":   "run",
+		"--without nonsense": "nonsense",
+	} {
+		t.Run(line, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			// "plan", so that a mistake in the test cannot start a daemon.
+			args := append([]string{"plan"}, strings.Fields(line)...)
+			if strings.HasPrefix(line, "version") {
+				args = args[1:]
+			}
+			if strings.HasPrefix(line, "--json") {
+				args = args[1:]
+			}
+			if status := run(context.Background(), args, &stdout, &stderr); status != 2 {
+				t.Errorf("exit status %d, want 2", status)
+			}
+			if !strings.Contains(stderr.String(), says) {
+				t.Errorf("the message does not say %q:\n%s", says, stderr.String())
+			}
+		})
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for arg, says := range map[string]string{"help": "--without", "version": "dockerlaunch "} {
+		var stdout, stderr bytes.Buffer
+		if status := run(context.Background(), []string{arg}, &stdout, &stderr); status != 0 || stderr.Len() != 0 {
+			t.Errorf("%s: exit status %d, %s", arg, status, stderr.String())
+		}
+		if !strings.Contains(stdout.String(), says) {
+			t.Errorf("%s does not say %q:\n%s", arg, says, stdout.String())
+		}
+	}
+}
+
+func TestDebugWanted(t *testing.T) {
+	for value, want := range map[string]bool{"": false, "true": true, "1": true, "false": false, "0": false, "please": true} {
+		if got := debugWanted(func(string) string { return value }); got != want {
+			t.Errorf("DOCKER_LAUNCH_DEBUG=%q: %v, want %v", value, got, want)
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package launch
+
+import (
+	"strings"
+
+	"github.com/dockerlaunch/dockerlaunch/cgroups"
+	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
+	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/sirupsen/logrus"
+)
+
+// Config is what the user asked for.
+type Config struct {
+	// Daemon is [DAEMON [ARGS...]] as the user wrote it, also in the words of Docker's first releases; dockerd from PATH
+	// where it is empty or begins with a dash.
+	Daemon []string
+	// Cgroup is which hierarchies are mounted where none are.
+	Cgroup cgroups.Want
+	// Without names requirements of package preflight that the daemon is started without.
+	Without []string
+	// Environ is the environment for the daemon, as os.Environ returns it.
+	Environ []string
+	// Log takes messages; logrus's standard logger where it is nil.
+	Log logrus.FieldLogger
+}
+
+// request is a Config understood, without a look at the system.
+type request struct {
+	command daemon.Command
+	args    daemon.Settings
+}
+
+func (c Config) request() (request, error) {
+	command, err := daemon.Translate(c.Daemon)
+	if err != nil {
+		return request{}, &UsageError{err}
+	}
+	r := request{command: command}
+	if command.IsDockerd() {
+		r.args = daemon.ParseArgs(command.Args)
+	}
+	return r, nil
+}
+
+func (c Config) log() logrus.FieldLogger {
+	if c.Log == nil {
+		return logrus.StandardLogger()
+	}
+	return c.Log
+}
+
+// getenv reads the environment that the daemon is going to get; the last of several settings wins, as in most programs.
+func (c Config) getenv(name string) string {
+	value := ""
+	for _, entry := range c.Environ {
+		if v, ok := strings.CutPrefix(entry, name+"="); ok {
+			value = v
+		}
+	}
+	return value
+}
+
+// path is where programs are looked for, by us and by the daemon.
+func (c Config) path() string {
+	if path := c.getenv("PATH"); path != "" {
+		return path
+	}
+	return host.DefaultPath
+}

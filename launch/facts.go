@@ -1,0 +1,175 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/dockerlaunch/dockerlaunch/cgroups"
+	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
+	"github.com/dockerlaunch/dockerlaunch/launch/files"
+	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/launch/preflight"
+	"github.com/dockerlaunch/dockerlaunch/mounts"
+	"golang.org/x/sys/unix"
+)
+
+// Facts is all that a plan is made from beside the Config. It is plain data: a plan can be made from facts that were
+// captured elsewhere.
+type Facts struct {
+	Host host.Facts `json:"host"`
+	// Mounts tells for each target of the mount table what stands there.
+	Mounts map[string]mounts.State `json:"mounts"`
+	// ProcMounted tells whether /proc is there; without it most of the other facts are not known.
+	ProcMounted bool `json:"proc_mounted"`
+	// RootShared tells whether mounts below / propagate.
+	RootShared bool          `json:"root_shared"`
+	Cgroups    cgroups.Facts `json:"cgroups"`
+	// Standing names the device nodes and links that are there and right.
+	Standing map[string]bool `json:"standing"`
+	// Files tells for each file and folder that Docker expects what stands there.
+	Files    map[string]files.State `json:"files"`
+	Programs preflight.Found        `json:"programs"`
+	// SpareCABundle tells whether preflight.SpareCABundle is there.
+	SpareCABundle bool        `json:"spare_ca_bundle"`
+	Daemon        DaemonFacts `json:"daemon"`
+}
+
+// DaemonFacts is what is known of the daemon that is to be started.
+type DaemonFacts struct {
+	// Path is where the program was found.
+	Path string `json:"path"`
+	// Problem tells why it cannot be executed, nil where it can.
+	Problem *ExecError `json:"-"`
+	// Config is its daemon.json, ConfigErr why that cannot be read.
+	Config    daemon.Config `json:"-"`
+	ConfigErr error         `json:"-"`
+	// DataRoot is what stands at the data-root.
+	DataRoot files.State `json:"data_root"`
+	// DataRootFS is the filesystem that the data-root lies on, or will lie on; "" where unknown.
+	DataRootFS string `json:"data_root_fs"`
+	// DataRootWritable tells whether images can be stored there.
+	DataRootWritable bool `json:"data_root_writable"`
+	// PIDFiles are PID files of an earlier daemon.
+	PIDFiles []daemon.PIDFile `json:"pid_files,omitempty"`
+}
+
+// Observe reads the facts that a plan for this Config needs. It changes nothing.
+func Observe(c Config) (Facts, error) {
+	r, err := c.request()
+	if err != nil {
+		return Facts{}, err
+	}
+	var f Facts
+	if f.Host, err = host.Observe(host.Paths{}); err != nil {
+		return f, err
+	}
+	info, err := mounts.Read()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
+		return f, err // a /proc that is not mounted yet, or cannot be, is one of the facts
+	}
+	if f.Mounts, err = observeMounts(info); err != nil {
+		return f, err
+	}
+	f.Standing = observeStanding()
+	if root, ok := info.At("/"); ok {
+		f.RootShared = root.Shared()
+	}
+	// Which hierarchies there are is read from /proc.
+	if f.ProcMounted = !info.Empty(); f.ProcMounted {
+		if f.Cgroups, err = cgroups.Observe(cgroups.Paths{}); err != nil {
+			return f, err
+		}
+	}
+	if f.Files, err = observeFiles(); err != nil {
+		return f, err
+	}
+	f.Programs = preflight.Look(preflight.Table(), c.path())
+	f.SpareCABundle = preflight.FileExists(preflight.SpareCABundle)
+	f.Daemon, err = observeDaemon(r, c.path(), info)
+	return f, err
+}
+
+func observeMounts(info mounts.Info) (map[string]mounts.State, error) {
+	states := map[string]mounts.State{}
+	for _, m := range append(mounts.Base(), mounts.Rest()...) {
+		state, err := mounts.Observe(m.Target, info)
+		if err != nil {
+			return nil, err
+		}
+		states[m.Target] = state
+	}
+	return states, nil
+}
+
+// observeStanding asks each device and link whether anything is to be done about it. One that is wrong does not stand, and
+// says why when its step is taken.
+func observeStanding() map[string]bool {
+	standing := map[string]bool{}
+	for _, d := range mounts.Devices("/dev") {
+		standing[d.Path] = d.Stands()
+	}
+	for _, l := range mounts.Links("/dev") {
+		standing[l.Path] = l.Stands()
+	}
+	v := mounts.NewVarRun()
+	standing[v.Path] = v.Stands()
+	return standing
+}
+
+func observeFiles() (map[string]files.State, error) {
+	bundle := files.File{Path: "/" + preflight.CABundle}
+	states := map[string]files.State{}
+	for _, f := range append(files.Expected(nil), bundle) {
+		state, err := f.Observe()
+		if err != nil {
+			return nil, err
+		}
+		states[f.Path] = state
+	}
+	for _, d := range files.Folders() {
+		state, err := files.Observe(d.Path)
+		if err != nil {
+			return nil, err
+		}
+		states[d.Path] = state
+	}
+	return states, nil
+}
+
+func observeDaemon(r request, path string, info mounts.Info) (DaemonFacts, error) {
+	var f DaemonFacts
+	f.Path, f.Problem = findDaemon(r.command, path)
+	if r.command.IsDockerd() {
+		f.Config, f.ConfigErr = daemon.Load(r.args.ConfigFile())
+	}
+	effective := daemon.Effective{Command: r.command, Args: r.args, File: f.Config}
+	dataRoot, err := filepath.Abs(effective.DataRoot())
+	if err != nil {
+		return f, fmt.Errorf("data-root %s: %w", effective.DataRoot(), err)
+	}
+	state, err := mounts.Observe(dataRoot, info)
+	if err != nil {
+		return f, err
+	}
+	f.DataRootFS, f.DataRootWritable = state.FSType, state.Writable
+	if f.DataRoot, err = files.Observe(dataRoot); err != nil {
+		return f, err
+	}
+	f.PIDFiles, err = daemon.ObservePIDFiles(effective)
+	return f, err
+}
+
+// findDaemon looks the daemon up as a shell would. Where an old command line named docker, the dockerd beside it is
+// meant, or the one in PATH.
+func findDaemon(command daemon.Command, path string) (string, *ExecError) {
+	found, err := host.Look(command.Path, path)
+	if err != nil && command.Fallback != "" && errors.Is(err, fs.ErrNotExist) {
+		found, err = host.Look(command.Fallback, path)
+	}
+	if err != nil {
+		return "", &ExecError{Daemon: command.Path, Err: err}
+	}
+	return found, nil
+}

@@ -1,0 +1,98 @@
+package launch_test
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/dockerlaunch/dockerlaunch/internal/sandbox"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// stubbed runs the launcher with a stub in the daemon's place, which tells what it was given.
+func stubbed(t *testing.T, env []string, argv ...string) (status int, said []string) {
+	t.Helper()
+	o := options(t, argv...)
+	o.Env = env
+	o.Binds = []sandbox.Bind{{Source: program(t, "testdata/stub"), Target: "/usr/bin/stub"}, {Source: program(t, "testdata/stub"), Target: "/opt/dockerd"}}
+	status, text := refused(t, o)
+	return status, strings.Split(text, "\n")
+}
+
+func with(lines []string, prefix string) []string {
+	var found []string
+	for _, line := range lines {
+		if rest, ok := strings.CutPrefix(line, prefix+" "); ok {
+			found = append(found, rest)
+		}
+	}
+	return found
+}
+
+// TestHandOver: what reaches the daemon is what the launcher was given, but for what is documented.
+func TestHandOver(t *testing.T) {
+	env := []string{"PATH=/usr/bin:/usr/sbin", "HOME=/home/me", "ODD=a=b c", "EMPTY=", "container=lxc"}
+	status, said := stubbed(t, env, "/usr/bin/stub", "-s", "overlay", "--", "two words", "")
+	if status != 0 {
+		t.Fatalf("exit status %d:\n%s", status, strings.Join(said, "\n"))
+	}
+	// A program that is not dockerd gets its arguments to the letter.
+	if got := with(said, "arg"); !slices.Equal(got, []string{"/usr/bin/stub", "-s", "overlay", "--", "two words", ""}) {
+		t.Errorf("arguments are %q", got)
+	}
+	if got := with(said, "env"); !slices.Equal(got, env) {
+		t.Errorf("environment is %q, want %q", got, env)
+	}
+	if got := with(said, "pid"); !slices.Equal(got, []string{"1"}) {
+		t.Errorf("the daemon's PID is %v", got)
+	}
+	// Standard input and output, and the folder that the stub itself is reading.
+	if got := with(said, "fd"); len(got) > 5 {
+		t.Errorf("open files of the launcher's reached the daemon: %q", got)
+	}
+	for _, line := range said {
+		mask, ok := strings.CutPrefix(line, "SigIgn:\t")
+		if !ok {
+			mask, ok = strings.CutPrefix(line, "SigBlk:\t")
+		}
+		if ok && strings.Trim(mask, "0") != "" {
+			t.Errorf("the daemon starts with signals ignored or blocked: %s", line)
+		}
+	}
+}
+
+func TestHandOverOfDockerd(t *testing.T) {
+	status, said := stubbed(t, []string{"TERM=linux", "PATH="}, "/opt/dockerd", "--label", "-d", "-g", "/var/lib/docker")
+	if status != 0 {
+		t.Fatalf("exit status %d:\n%s", status, strings.Join(said, "\n"))
+	}
+	args := with(said, "arg")
+	if len(args) < 5 || args[0] != "/opt/dockerd" || !strings.HasPrefix(args[1], "--default-ulimit=nofile=1024:") {
+		t.Errorf("arguments are %q", args)
+	} else if own := args[2:]; !slices.Equal(own, []string{"--label", "-d", "--data-root", "/var/lib/docker"}) {
+		t.Errorf("the user's arguments have become %q", own)
+	}
+	got := map[string]bool{}
+	for _, entry := range with(said, "env") {
+		got[entry] = true
+	}
+	want := map[string]bool{
+		"TERM=linux": true, "HOME=/root": true, "container=docker": true,
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin": true,
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("environment is %v, want %v", got, want)
+	}
+}
+
+// TestExitStatus: the daemon's end is the launcher's end.
+func TestExitStatusIsTheDaemons(t *testing.T) {
+	for env, want := range map[string]int{"STUB_EXIT=0": 0, "STUB_EXIT=1": 1, "STUB_EXIT=42": 42, "STUB_EXIT=255": 255} {
+		if status, said := stubbed(t, []string{"PATH=/usr/bin:/usr/sbin", env}, "stub"); status != want {
+			t.Errorf("%s: exit status %d\n%s", env, status, strings.Join(said, "\n"))
+		}
+	}
+}

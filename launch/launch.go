@@ -1,0 +1,145 @@
+// Package launch turns the system it runs on into one that Docker runs on, and hands over to the Docker daemon.
+//
+// It is one story: a Config (what the user asked for) and Facts (what the system is like) make a Plan, an ordered list of
+// steps; applying the plan gives a Report; then the daemon takes this process's place.
+//
+//	err := launch.LaunchDocker("/usr/bin/dockerd", "-s", "overlay2")
+//	log.Fatal(err) // there is only failure to report
+package launch
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sirupsen/logrus"
+)
+
+// LaunchDocker prepares the system for the Docker daemon and executes it in place of the calling program, with the same
+// PID, environment and open files. docker is the daemon's path, or a name to look up in PATH, or "" for dockerd; the
+// command lines of Docker's first releases ("docker", "-d") are understood. It returns only on failure; ExitStatus tells
+// the exit status that the dockerlaunch command would end with.
+//
+// DOCKER_LAUNCH_DEBUG=true in the environment makes it log each step. It unshares namespaces where that is called for,
+// so that after a failure the calling thread is to be left to end.
+func LaunchDocker(docker string, args ...string) error {
+	c := Config{Environ: os.Environ()}
+	if docker != "" {
+		c.Daemon = append([]string{docker}, args...)
+	} else if len(args) > 0 {
+		c.Daemon = append([]string{"dockerd"}, args...)
+	}
+	if debug, err := strconv.ParseBool(os.Getenv("DOCKER_LAUNCH_DEBUG")); err == nil && debug {
+		log := logrus.New()
+		log.SetLevel(logrus.DebugLevel)
+		c.Log = log
+	}
+	return Launch(context.Background(), c)
+}
+
+// Launch does what LaunchDocker does for a Config. Until the daemon is executed, ctx may end it, between two steps; its
+// cause is then the error.
+func Launch(ctx context.Context, c Config) error {
+	// Namespaces and the mask of signals are a thread's own, and the thread that calls execve(2) becomes the daemon's
+	// first. It is not unlocked: what is not fit for the daemon any more must not serve other goroutines.
+	runtime.LockOSThread()
+	begin := time.Now()
+	plan, report, err := prepare(ctx, c)
+	if err != nil {
+		return err
+	}
+	c.log().Infof("starting %s, %v after the launcher (%d steps done, %d stood already, %d warnings)", plan.Command.Path,
+		time.Since(begin).Round(time.Millisecond), report.Count(Done), report.Count(Kept), report.Count(Warned))
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return execute(plan.Command, c.Environ)
+}
+
+// prepare does all that comes before the daemon.
+func prepare(ctx context.Context, c Config) (*Plan, *Report, error) {
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
+	facts, err := Observe(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	// What stands before all else comes first, and then the system is looked at again: without /proc little is to be seen.
+	first := &Plan{Habitat: facts.Host.Habitat}
+	first.base(facts)
+	report, err := c.take(ctx, first)
+	if err != nil {
+		return nil, report, err
+	}
+	if report.Count(Done) > 0 {
+		if facts, err = Observe(c); err != nil {
+			return nil, report, err
+		}
+	}
+	plan, err := NewPlan(c, facts)
+	if err != nil {
+		return nil, report, err
+	}
+	for _, notice := range plan.Command.Notices {
+		c.log().Info(notice)
+	}
+	// The whole plan begins with the steps that were just taken, which are told and counted once.
+	plan.Steps = plan.Steps[len(first.Steps):]
+	rest, err := c.take(ctx, plan)
+	rest.Results = append(report.Results, rest.Results...)
+	return plan, rest, err
+}
+
+// take applies a plan, unless something stands in its way, and logs what becomes of it.
+func (c Config) take(ctx context.Context, p *Plan) (*Report, error) {
+	if err := p.Err(); err != nil {
+		return &Report{}, err
+	}
+	return p.Apply(ctx, c.logResult)
+}
+
+func (c Config) logResult(r Result) {
+	switch r.Outcome {
+	case Warned:
+		c.log().Warn(r.Reason)
+	case Failed:
+		// It is the launch's error, and told as such.
+	default:
+		c.log().Debugf("%s: %s, %s", r.Outcome, r.Step, strings.TrimSuffix(r.Reason+" in "+r.Took.Round(time.Microsecond).String(), ", "))
+	}
+}
+
+// execute replaces this process. argv[0] is the daemon's path, as a shell that found it in PATH passes it.
+func execute(command Command, environ []string) error {
+	argv := append([]string{command.Path}, command.Args...)
+	err := syscall.Exec(command.Path, argv, environWith(environ, command.Env))
+	_, statErr := os.Stat(command.Path)
+	return &ExecError{Daemon: command.Path, Err: err, Found: !errors.Is(statErr, fs.ErrNotExist)}
+}
+
+// environWith sets variables in an environment. All entries keep their order and their bytes, but those of a variable
+// that is set: an empty entry of the same name in front of it would win in some programs.
+func environWith(environ []string, set []Variable) []string {
+	var all []string
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		replaced := false
+		for _, v := range set {
+			replaced = replaced || v.Name == name
+		}
+		if !replaced {
+			all = append(all, entry)
+		}
+	}
+	for _, v := range set {
+		all = append(all, v.Name+"="+v.Value)
+	}
+	return all
+}

@@ -1,0 +1,137 @@
+package launch
+
+import (
+	"fmt"
+
+	"github.com/dockerlaunch/dockerlaunch/cgroups"
+	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
+	"github.com/dockerlaunch/dockerlaunch/launch/files"
+	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/launch/limits"
+	"github.com/dockerlaunch/dockerlaunch/launch/preflight"
+	"golang.org/x/sys/unix"
+)
+
+// programs plans the checks of user space, and returns the names of what is missing.
+func (p *Plan) programs(c Config, e daemon.Effective, f Facts) (missing map[string]bool, err error) {
+	found := f.Programs
+	if found["ca-certificates"] == "" && f.SpareCABundle {
+		found = preflight.Found{}
+		for name, where := range f.Programs {
+			found[name] = where
+		}
+		found["ca-certificates"] = "/" + preflight.CABundle // the copy that one of the steps makes
+	}
+	findings, err := preflight.Judge(preflight.Table(), found, preflight.Conditions{
+		IPTables: e.IPTables(), IP6Tables: e.IP6Tables(), UserlandProxy: e.UserlandProxy(), FirewallBackend: e.FirewallBackend(),
+		Containerd: e.ContainerdAddress(), LoadableModules: f.Host.LoadableModules,
+	}, c.Without)
+	if err != nil {
+		return nil, &UsageError{err}
+	}
+	verdicts := map[preflight.Level]Verdict{
+		preflight.Fine: Keep, preflight.Needless: Skip, preflight.Waived: Warn, preflight.Warning: Warn, preflight.Refusal: Refuse,
+	}
+	missing = map[string]bool{}
+	for _, finding := range findings {
+		r := finding.Requirement
+		p.add(Step{Name: "program " + r.Name, Why: "to " + r.For, Required: !r.Ignorable, Verdict: verdicts[finding.Level], Note: finding.Text})
+		if found[r.Name] == "" {
+			missing[r.Name] = true
+		}
+	}
+	return missing, nil
+}
+
+// settings plans what the daemon's own configuration calls for: a file that it can read, no contradiction, a place for
+// its data, no other daemon in its way.
+func (p *Plan) settings(e daemon.Effective, f Facts) {
+	check := func(err error) {
+		if err != nil {
+			p.add(Step{Name: "daemon.json", Why: "dockerd does not start on a configuration with a mistake", Required: true, Verdict: Refuse, Note: err.Error()})
+		}
+	}
+	for _, s := range e.Args.Wrong() {
+		p.add(Step{Name: "argument " + s.Written, Verdict: Warn, Note: "dockerd will not take the argument " + s.Written + ": " + s.Wrong})
+	}
+	for _, word := range e.Args.Operands() {
+		p.add(Step{Name: "argument " + word, Verdict: Warn, Note: fmt.Sprintf("dockerd takes no operands, and gets %q", word)})
+	}
+	check(f.Daemon.ConfigErr)
+	check(daemon.CheckConflicts(e.Args, e.File))
+	for _, problem := range e.File.Problems(e.Version) {
+		// Even what is fatal to every dockerd we know may be right for a newer one; it will say so itself.
+		p.add(Step{Name: "daemon.json " + problem.Key, Verdict: Warn, Note: problem.String()})
+	}
+
+	root := files.DataRoot(e.DataRoot())
+	s := Step{Name: "data-root " + root.Path, Why: root.Purpose, Required: true, Verdict: Do, Action: root}
+	switch {
+	case !f.Daemon.DataRootWritable:
+		s.Verdict, s.Action = Refuse, nil
+		s.Note = fmt.Sprintf("the data-root %s lies on a read-only %s: mount a volume there, or name another place with --data-root", root.Path, f.Daemon.DataRootFS)
+	case f.Daemon.DataRootFS == "overlay":
+		s.Verdict = Warn
+		s.Note = fmt.Sprintf("the data-root %s lies on an overlay filesystem, on which overlay2 does not work. Lost: speed and disk space, as every layer is a full copy; mount a volume there", root.Path)
+	case f.Daemon.DataRoot == files.Present:
+		s.Verdict, s.Note, s.Action = Keep, "it is there, on "+f.Daemon.DataRootFS, nil
+	}
+	p.add(s)
+
+	for _, pid := range f.Daemon.PIDFiles {
+		s := Step{Name: "PID file " + pid.Path, Why: "a daemon does not start beside another, for which it takes a stale PID file"}
+		switch {
+		case !pid.Alive:
+			s.Verdict, s.Action, s.Required = Do, pid, true
+			s.Note = fmt.Sprintf("process %d is gone, or none of Docker's", pid.PID)
+		case pid.Process == "dockerd":
+			s.Verdict, s.Required = Refuse, true
+			s.Note = fmt.Sprintf("a dockerd is running already as process %d (%s): stop it, or give this one another --pidfile, --data-root, --exec-root and --host", pid.PID, pid.Path)
+		default:
+			s.Verdict, s.Note = Keep, fmt.Sprintf("%s is running as process %d, and dockerd takes it over", pid.Process, pid.PID)
+		}
+		p.add(s)
+	}
+}
+
+// command plans the daemon's command line and environment.
+func (p *Plan) command(c Config, e daemon.Effective, missing map[string]bool, f Facts) {
+	set, _ := limits.Plan(f.Host.Limits, f.Host.Capabilities.Has(unix.CAP_SYS_RESOURCE))
+	added := daemon.Add(e, daemon.DefaultFacts{
+		Missing:         missing,
+		BridgeNetfilter: f.Host.BridgeNetfilter,
+		NoFileHard:      set.NoFile.Hard,
+		// With v1 dockerd takes the cgroupfs driver by itself.
+		SystemdLeak: f.Host.SystemdLeak && f.Cgroups.Mode != cgroups.V1 && f.Cgroups.Mode != cgroups.Hybrid,
+	})
+	p.Command = Command{Path: f.Daemon.Path, Args: daemon.WithAdded(e.Command.Args, added)}
+	for _, a := range added {
+		if a.Flag != "" {
+			p.Command.Added = append(p.Command.Added, Addition{Arg: a.Flag, Reason: a.Reason})
+		}
+		if a.Warning != "" {
+			p.add(Step{Name: "flag " + a.Flag, Why: a.Reason, Verdict: Warn, Note: a.Warning})
+		}
+	}
+	for _, n := range e.Command.Notices {
+		p.Command.Notices = append(p.Command.Notices, n.String())
+	}
+	p.Command.Env = environment(c, f.Host.Habitat)
+	p.problem = f.Daemon.Problem
+}
+
+// environment lists the variables that the daemon needs and was not given.
+func environment(c Config, habitat host.Habitat) []Variable {
+	var set []Variable
+	if c.getenv("PATH") == "" {
+		set = append(set, Variable{"PATH", host.DefaultPath, "the daemon looks its programs up in it, and it is not set"})
+	}
+	if c.getenv("HOME") == "" {
+		set = append(set, Variable{"HOME", "/root", "git and ssh look for their settings there, and it is not set"})
+	}
+	if habitat == host.Container && c.getenv("container") == "" {
+		// As moby's hack/dind does: containerd asks this variable whether AppArmor is its business.
+		set = append(set, Variable{"container", "docker", "tells the daemon and containerd that they run inside a container"})
+	}
+	return set
+}

@@ -1,0 +1,222 @@
+package launch
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dockerlaunch/dockerlaunch/cgroups"
+	"github.com/dockerlaunch/dockerlaunch/launch/files"
+	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/launch/limits"
+	"github.com/dockerlaunch/dockerlaunch/launch/network"
+	"github.com/dockerlaunch/dockerlaunch/launch/preflight"
+	"github.com/dockerlaunch/dockerlaunch/mounts"
+	"golang.org/x/sys/unix"
+)
+
+// indispensable are the capabilities without which nothing can be mounted and no network be made.
+const indispensable = host.CapabilitySet(1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_NET_ADMIN)
+
+func (p *Plan) privileges(f host.Facts) {
+	missing := indispensable &^ f.Capabilities
+	if missing != 0 {
+		p.add(Step{
+			Name: "privileges", Why: "mounts, cgroups and networks are root's", Required: true, Verdict: Refuse,
+			Note: "this process lacks " + strings.Join(missing.Names(), " and ") + ": run it as root, in a container with --privileged",
+		})
+		return
+	}
+	p.add(Step{Name: "privileges", Why: "mounts, cgroups and networks are root's", Required: true, Verdict: Keep})
+	if lacking := host.Full(f.LastCapability) &^ f.Bounding; lacking != 0 {
+		p.add(Step{
+			Name: "bounding set", Why: "a container's capabilities come out of it", Verdict: Warn,
+			Note: "the bounding set lacks " + strings.Join(lacking.Names(), ", ") +
+				". Lost: docker run --privileged, and whatever else asks for it; give it to the container or machine we run in",
+		})
+	}
+}
+
+// requiredMounts are those without which no container starts. Of the others a failure costs the feature they are for.
+var requiredMounts = map[string]bool{"/proc": true, "/sys": true, "/dev": true, "/run": true, "/dev/pts": true}
+
+func (p *Plan) mounts(table []mounts.Mount, states map[string]mounts.State) {
+	for _, m := range table {
+		s := Step{Name: "mount " + m.Target, Why: m.Purpose, Required: requiredMounts[m.Target]}
+		decision := m.Decide(states[m.Target])
+		s.Note = decision.Reason
+		switch decision.Outcome {
+		case mounts.OutcomeKeep:
+			s.Verdict = Keep
+		case mounts.OutcomeSkip:
+			s.Verdict = Skip
+		case mounts.OutcomeRefuse:
+			s.Note = decision.Err.Error()
+			s.Verdict = Warn
+			if s.Required {
+				s.Verdict = Refuse
+			}
+		default:
+			s.Verdict, s.Action = Do, m
+		}
+		p.add(s)
+	}
+}
+
+// base plans what must stand before anything else can be observed.
+func (p *Plan) base(f Facts) {
+	p.privileges(f.Host)
+	p.mounts(mounts.Base(), f.Mounts)
+}
+
+// requiredDevices are those that hardly any program does without.
+var requiredDevices = map[string]bool{"/dev/null": true, "/dev/urandom": true}
+
+// machineDevices reach past a container: its runtime leaves them out on purpose, and so do we.
+var machineDevices = map[string]bool{"/dev/console": true, "/dev/kmsg": true}
+
+// devices plans the nodes and links of /dev. On a person's host they are udev's business.
+func (p *Plan) devices(f Facts) {
+	if f.Host.Habitat == host.Host {
+		return
+	}
+	for _, d := range mounts.Devices("/dev") {
+		if f.Host.Habitat == host.Machine || !machineDevices[d.Path] {
+			p.wanted(Step{Name: "device " + d.Path, Why: d.Purpose, Required: requiredDevices[d.Path], Action: d}, f.Standing[d.Path])
+		}
+	}
+	for _, l := range mounts.Links("/dev") {
+		p.wanted(Step{Name: "link " + l.Path, Why: l.Purpose, Action: l}, f.Standing[l.Path])
+	}
+}
+
+// wanted adds a step that is to be done unless it stands already.
+func (p *Plan) wanted(s Step, stands bool) {
+	s.Verdict = Do
+	if stands {
+		s.Verdict, s.Note, s.Action = Keep, "it is there", nil
+	}
+	p.add(s)
+}
+
+// varRun is required because dockerd's own defaults name /var/run, and it does not start where they cannot be written.
+func (p *Plan) varRun(f Facts) {
+	v := mounts.NewVarRun()
+	p.wanted(Step{
+		Name: "link " + v.Path, Why: "the daemon's socket, PID file and state are there by default", Required: true, Action: v,
+	}, f.Standing[v.Path])
+}
+
+func (p *Plan) propagation(f Facts) {
+	s := Step{Name: "propagation of /", Why: "volumes with shared propagation need a shared /", Action: mounts.Propagation{Target: "/"}}
+	switch {
+	case f.RootShared:
+		s.Verdict, s.Note, s.Action = Keep, "/ is shared", nil
+	case f.Host.Habitat == host.Host:
+		s.Verdict, s.Note, s.Action = Warn, "/ is not shared, and it is not ours to change. Lost: docker run -v with :shared. Do: mount --make-rshared /", nil
+	default:
+		s.Verdict = Do
+	}
+	p.add(s)
+}
+
+// cgroups plans the hierarchies that are missing, and in a container the room that controllers need to be handed on.
+func (p *Plan) cgroups(want cgroups.Want, f Facts) {
+	const why = "containers are limited and counted by them"
+	if !f.ProcMounted {
+		p.add(Step{Name: "cgroups", Why: why, Required: true, Verdict: Do, Note: "what is to be done is known once /proc is mounted"})
+		return
+	}
+	actions, warnings, err := cgroups.Plan(f.Cgroups, want, cgroups.Habitat{
+		Machine:   f.Host.Habitat == host.Machine,
+		Container: f.Host.Habitat == host.Container,
+	})
+	if err != nil {
+		p.add(Step{Name: "cgroups", Why: why, Required: true, Verdict: Refuse, Note: err.Error()})
+		return
+	}
+	if len(actions) == 0 {
+		p.add(Step{Name: "cgroups", Why: why, Required: true, Verdict: Keep, Note: "cgroup " + f.Cgroups.Mode.String() + " is mounted"})
+	}
+	for _, a := range actions {
+		means := a.Means()
+		p.add(Step{Name: "cgroup: " + a.String(), Why: means.Why, Required: means.Required, Verdict: Do, Action: a})
+	}
+	for i, w := range warnings {
+		p.add(Step{Name: fmt.Sprintf("cgroup warning %d", i+1), Why: why, Verdict: Warn, Note: w.String()})
+	}
+}
+
+func (p *Plan) files(f Facts) {
+	for _, d := range files.Folders() {
+		p.file("folder "+d.Path, d.Purpose, f.Files[d.Path], d)
+	}
+	for _, e := range files.Expected(f.Host.KernelNameservers) {
+		p.file("file "+e.Path, e.Purpose, f.Files[e.Path], e)
+	}
+	if f.Programs["ca-certificates"] == "" && f.SpareCABundle {
+		bundle := "/" + preflight.CABundle
+		p.file("file "+bundle, "registries' certificates are verified with it", f.Files[bundle],
+			files.File{Path: bundle, Mode: 0o644, CopyOf: "/" + preflight.SpareCABundle})
+	}
+}
+
+func (p *Plan) file(name, purpose string, state files.State, action Action) {
+	s := Step{Name: name, Why: purpose, Verdict: Do, Action: action}
+	switch state {
+	case files.Present:
+		s.Verdict, s.Note, s.Action = Keep, "it is there", nil
+	case files.Dangling:
+		s.Verdict, s.Note, s.Action = Warn, name+" is a link that leads nowhere, and is left alone. Lost: "+purpose, nil
+	case files.Unwritable:
+		s.Verdict, s.Note, s.Action = Warn, name+" is missing and cannot be made, the filesystem is read-only. Lost: "+purpose, nil
+	}
+	p.add(s)
+}
+
+func (p *Plan) network(f host.Facts, firewallBackend string) {
+	lo := Step{Name: "network lo", Why: "published ports and health checks on 127.0.0.1 need it", Verdict: Do, Action: network.Loopback{}}
+	if f.LoopbackUp {
+		lo.Verdict, lo.Note, lo.Action = Keep, "lo is up", nil
+	}
+	p.add(lo)
+
+	// dockerd turns forwarding on by itself, and only then sets the policy of the FORWARD chain to DROP, so that the host
+	// is no router for its neighbours (setupIPForwarding in moby's libnetwork/drivers/bridge). Turned on beforehand, that
+	// protection would be gone. With the nftables backend it has to be on beforehand (Docker 29).
+	forward := Step{Name: "network forwarding", Why: "containers reach other networks through the host"}
+	switch {
+	case f.IPForward:
+		forward.Verdict, forward.Note = Keep, "net.ipv4.ip_forward is 1"
+	case firewallBackend == "nftables":
+		forward.Verdict, forward.Action = Do, network.Forwarding{}
+	default:
+		forward.Verdict, forward.Note = Skip, "dockerd turns it on, together with the FORWARD policy that protects the neighbours"
+	}
+	p.add(forward)
+}
+
+func (p *Plan) limits(f host.Facts) {
+	set, short := limits.Plan(f.Limits, f.Capabilities.Has(unix.CAP_SYS_RESOURCE))
+	s := Step{Name: "limits", Why: "the daemon holds many files open for its containers", Verdict: Do, Action: set}
+	if short != "" {
+		s.Verdict = Warn
+		s.Note = "limits stay below those of Docker's own unit: " + short + " (CAP_SYS_RESOURCE is missing). " +
+			"Lost: containers with higher limits than these"
+		if f.Capabilities.Has(unix.CAP_SYS_RESOURCE) {
+			s.Note = "limits stay below those of Docker's own unit: " + short
+		}
+	}
+	p.add(s)
+
+	score := Step{Name: "oom score", Why: "where memory is short, containers are to be killed before the daemon"}
+	switch {
+	case f.OOMScoreAdj <= limits.OOMScoreAdj:
+		score.Verdict, score.Note = Keep, "it is low enough"
+	case !f.Capabilities.Has(unix.CAP_SYS_RESOURCE):
+		score.Verdict = Warn
+		score.Note = "oom_score_adj cannot be lowered without CAP_SYS_RESOURCE. Lost: the daemon is as likely a victim as its containers when memory is short"
+	default:
+		score.Verdict, score.Action = Do, limits.OOMScore{Adj: limits.OOMScoreAdj}
+	}
+	p.add(score)
+}
