@@ -9,6 +9,8 @@ DEBIAN_SUITE ?= trixie
 DOCKER_TGZ   ?=
 # 0 leaves git and ssh out of the root tree.
 WITH_GIT     ?= 1
+# 1 lets what runs under `make run` reach what this machine reaches (docker pull), by one rule on the host while it runs.
+NAT          ?= 0
 # How long each fuzz test runs under `make test`.
 FUZZTIME     ?= 5s
 # The largest launcher that is accepted, in bytes.
@@ -31,7 +33,7 @@ ROOTFS_FLAGS := $(if $(filter 0,$(WITH_GIT)),--without-git) $(if $(DOCKER_TGZ),-
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo 'with DEBIAN_SUITE=$(DEBIAN_SUITE) DOCKER_TGZ=$(DOCKER_TGZ) WITH_GIT=$(WITH_GIT) FUZZTIME=$(FUZZTIME)'
+	@echo 'with DEBIAN_SUITE=$(DEBIAN_SUITE) DOCKER_TGZ=$(DOCKER_TGZ) WITH_GIT=$(WITH_GIT) NAT=$(NAT) FUZZTIME=$(FUZZTIME)'
 
 .PHONY: build
 build: ## build/dockerlaunch, the static launcher, checked against its size budget
@@ -54,7 +56,7 @@ rootfs: build ## build/rootfs, a root tree with what Docker needs and nothing el
 .PHONY: run
 run: rootfs build/hello ## start Docker in namespaces of its own, run a container in it, and stay until Ctrl-C
 	go build -o build/bin/sandbox ./cmd/sandbox
-	@build/bin/sandbox --root $(ROOTFS) --launcher build/dockerlaunch --hello build/hello --state build/run
+	@build/bin/sandbox --root $(ROOTFS) --launcher build/dockerlaunch --hello build/hello --state build/run $(if $(filter 1,$(NAT)),--nat)
 
 .PHONY: test
 test: rootfs build/hello ## every layer of tests that this machine can run; under CI=true all of them must

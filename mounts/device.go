@@ -18,7 +18,7 @@ type Device struct {
 	Minor uint32 `json:"minor"`
 	Mode  Mode   `json:"mode"`
 	// AnyNumber says that a character device with another number is right too.
-	AnyNumber bool   `json:"anyNumber,omitempty"`
+	AnyNumber bool   `json:"any_number,omitempty"`
 	Purpose   string `json:"purpose,omitempty"`
 }
 

@@ -28,7 +28,7 @@ type State struct {
 	Kind Kind   `json:"kind"`
 	Link bool   `json:"link,omitempty"` // Target itself is a symbolic link
 	// MountPoint tells that a mount is visible at Path.
-	MountPoint bool `json:"mountPoint,omitempty"`
+	MountPoint bool `json:"mount_point,omitempty"`
 	// FSType is that of the filesystem at Path; where Path is missing, of the nearest parent that exists. Without a mount
 	// table a devtmpfs is called tmpfs, as statfs(2) has one number for both, and every ext is called ext4. An unknown one is
 	// a hexadecimal number.
@@ -37,13 +37,13 @@ type State struct {
 	Root string `json:"root,omitempty"`
 	// ReadOnly, NoDev and Writable are of Path, or of the nearest parent that exists. Writable is what access(2) tells this
 	// process.
-	ReadOnly bool `json:"readOnly,omitempty"`
-	NoDev    bool `json:"noDev,omitempty"`
+	ReadOnly bool `json:"read_only,omitempty"`
+	NoDev    bool `json:"no_dev,omitempty"`
 	Writable bool `json:"writable,omitempty"`
 	// Below are the visible mount points below Path. Unknown, and empty, without a mount table.
 	Below []string `json:"below,omitempty"`
 	// OtherPIDs tells that a proc filesystem is there, but not that of this process's PID namespace.
-	OtherPIDs bool `json:"otherPIDs,omitempty"`
+	OtherPIDs bool `json:"other_pids,omitempty"`
 }
 
 // Observe looks at what stands at a target, an absolute path. It changes nothing. With an empty Info, before /proc is mounted,
