@@ -1,0 +1,118 @@
+package modules
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// maxModule bounds what a module may unpack to, in bytes: ten times the largest that distributions ship.
+const maxModule = 256 << 20
+
+// maxWindow bounds the memory that a packed module may ask of its decoder; modules are packed with 2 to 8 MiB.
+const maxWindow = 64 << 20
+
+// ErrTooLarge is returned for a file that unpacks to more than a module can be.
+var ErrTooLarge = errors.New("larger than a kernel module can be")
+
+// ReadFile reads a module and unpacks it where it is packed with xz, zstd or gzip, whatever the file is called.
+func ReadFile(path string) ([]byte, error) {
+	data, err := readBounded(path)
+	if err != nil {
+		return nil, err
+	}
+	data, err = decompress(data)
+	if err != nil {
+		return nil, &os.PathError{Op: "unpack", Path: path, Err: err}
+	}
+	return data, nil
+}
+
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxModule {
+		return nil, &os.PathError{Op: "read", Path: path, Err: ErrTooLarge}
+	}
+	data := make([]byte, 0, info.Size()+1)
+	buf := bytes.NewBuffer(data)
+	if _, err := buf.ReadFrom(io.LimitReader(f, maxModule)); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
+}
+
+// packing is how a file is packed, by its first bytes.
+type packing int
+
+const (
+	plain packing = iota
+	packedXZ
+	packedZstd
+	packedGzip
+)
+
+func packingOf(data []byte) packing {
+	switch {
+	case bytes.HasPrefix(data, []byte("\xfd7zXZ\x00")):
+		return packedXZ
+	case bytes.HasPrefix(data, []byte("\x28\xb5\x2f\xfd")):
+		return packedZstd
+	case bytes.HasPrefix(data, []byte("\x1f\x8b")):
+		return packedGzip
+	}
+	return plain
+}
+
+func decompress(data []byte) ([]byte, error) {
+	switch packingOf(data) {
+	case packedXZ:
+		return unxz(data, maxModule)
+	case packedZstd:
+		return unzstd(data)
+	case packedGzip:
+		return gunzip(data)
+	}
+	return data, nil
+}
+
+func unzstd(data []byte) ([]byte, error) {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxMemory(maxModule), zstd.WithDecoderMaxWindow(maxWindow))
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	out, err := d.DecodeAll(data, nil)
+	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		return nil, fmt.Errorf("%w (%w)", ErrTooLarge, err)
+	}
+	return out, err
+}
+
+func gunzip(data []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	out, err := io.ReadAll(io.LimitReader(r, maxModule+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(out) > maxModule {
+		return nil, ErrTooLarge
+	}
+	return out, r.Close()
+}

@@ -1,0 +1,105 @@
+package modules
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNotFound is returned for a name that is no module, alias or built-in of the index.
+var ErrNotFound = errors.New("module not found")
+
+// CycleError tells of modules that need each other, so that none can be the first.
+type CycleError struct {
+	Modules []string // the first is the last
+}
+
+func (e *CycleError) Error() string {
+	return "modules need each other: " + strings.Join(e.Modules, " -> ")
+}
+
+// CommandError tells of a module that the configuration has an install or remove command for. It is not run.
+type CommandError struct{ Module, Command string }
+
+func (e *CommandError) Error() string {
+	return fmt.Sprintf("modprobe.d says to run %q for %s, and no command is run here", e.Command, e.Module)
+}
+
+// disables tells the usual ways to write "never load this": a command that does nothing, with success.
+func (e *CommandError) disables() bool {
+	switch strings.TrimSpace(e.Command) {
+	case "/bin/true", "/usr/bin/true", "true", ":":
+		return true
+	}
+	return false
+}
+
+// LoadError tells why the kernel did not take a module, or not let it go.
+type LoadError struct {
+	Op     string // the system call
+	Module string
+	Path   string
+	Params string
+	Err    error // a unix.Errno
+}
+
+func (e *LoadError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s", e.Op, e.Module)
+	if e.Path != "" {
+		fmt.Fprintf(&b, " (%s)", e.Path)
+	}
+	if e.Params != "" {
+		fmt.Fprintf(&b, " with %q", e.Params)
+	}
+	fmt.Fprintf(&b, ": %v", e.Err)
+	if why := e.Explain(); why != "" {
+		fmt.Fprintf(&b, ": %s", why)
+	}
+	return b.String()
+}
+
+func (e *LoadError) Unwrap() error { return e.Err }
+
+// Explain says what the kernel's answer means for a module, by init_module(2), delete_module(2) and kernel/module; empty
+// where the errno says enough.
+func (e *LoadError) Explain() string {
+	var errno unix.Errno
+	if !errors.As(e.Err, &errno) {
+		return ""
+	}
+	if e.Op == "delete_module" {
+		return removeMeanings[errno]
+	}
+	return loadMeanings[errno]
+}
+
+var loadMeanings = map[unix.Errno]string{
+	unix.ENOEXEC: "the module was built for another kernel or is damaged; install the modules of the running kernel (uname -r)",
+	unix.EKEYREJECTED: "the module is not signed by a key that this kernel trusts; use the kernel's own modules, or boot without " +
+		"module.sig_enforce and secure boot",
+	unix.ENOKEY:  "the module is signed by a key that this kernel does not know; use the kernel's own modules",
+	unix.EBADMSG: "the module's signature is damaged",
+	unix.ENOENT: "the module uses a symbol that neither the kernel nor a loaded module has; the modules and the kernel are not of " +
+		"the same build, or a dependency is missing (the kernel's log names the symbol)",
+	unix.EPERM: "the process lacks CAP_SYS_MODULE (run the container with --privileged, or load the module on the host), or the " +
+		"kernel is locked down or has kernel.modules_disabled=1",
+	unix.EINVAL:     "the module does not take these parameters (the kernel's log names them)",
+	unix.EBUSY:      "the kernel took too long to resolve a dependency, or the device is in use by another driver",
+	unix.ENODEV:     "the module found no device that it drives",
+	unix.ENOMEM:     "not enough memory",
+	unix.ENOSYS:     "this kernel was built without support for modules",
+	unix.ETXTBSY:    "someone has the module's file open for writing",
+	unix.EOPNOTSUPP: "this kernel cannot unpack modules",
+	unix.ENODATA:    "the module is not signed, and this kernel asks for a signature",
+}
+
+var removeMeanings = map[unix.Errno]string{
+	unix.EBUSY:       "the module is still being loaded or removed, or has no way to be removed",
+	unix.EWOULDBLOCK: "the module is in use, or another module needs it",
+	unix.ENOENT:      "no such module is loaded",
+	unix.EPERM:       "the process lacks CAP_SYS_MODULE, or kernel.modules_disabled is 1",
+	unix.ENOSYS:      "this kernel was built without support for the removal of modules",
+}

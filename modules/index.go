@@ -1,0 +1,222 @@
+package modules
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNoModules is returned by Open where there is no folder of modules for the kernel. That is normal in a container, and
+// for a kernel with everything built in.
+var ErrNoModules = errors.New("no modules for this kernel")
+
+// Options say where an Index is read from. The zero value is the running system.
+type Options struct {
+	// Root is put before /lib/modules, as modprobe's -d.
+	Root string
+	// Release names the kernel; empty for the running one.
+	Release string
+	// ConfigDirs are read as modprobe.d(5); nil means ConfigDirs().
+	ConfigDirs []string
+	// CommandLine is the kernel's, for "module.param=value" and "modprobe.blacklist="; see ReadCommandLine.
+	CommandLine string
+}
+
+// Index knows the modules of one kernel: depmod's files, or what the modules say of themselves where depmod never ran, and
+// the configuration.
+type Index struct {
+	// Dir is the folder, /lib/modules/RELEASE.
+	Dir string
+	// Scanned tells that there was no modules.dep, so that every module was read instead.
+	Scanned bool
+	Config  *Config
+
+	records   map[string]*record
+	builtin   map[string]bool
+	configure *aliasTable // aliases of the configuration
+	// The larger tables are read with the first name that needs them; most runs of modprobe are asked for a plain name.
+	aliases        func() (*aliasTable, error) // of modules.alias
+	symbols        func() (*aliasTable, error)
+	builtinAliases func() (*aliasTable, error)
+}
+
+// Open reads the index of a kernel. Without a modules.dep it reads every module there is, which takes seconds.
+func Open(o Options) (*Index, error) {
+	dir, err := findDir(o)
+	if err != nil {
+		return nil, err
+	}
+	dirs := o.ConfigDirs
+	if dirs == nil {
+		dirs = ConfigDirs()
+	}
+	config, err := ReadConfig(dirs)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration of modprobe: %w", err)
+	}
+	x := &Index{Dir: dir, Config: config}
+	if err := x.read(); err != nil {
+		return nil, err
+	}
+	config.CommandLine(o.CommandLine)
+	x.configure = newAliasTable(len(config.Aliases))
+	for _, a := range config.Aliases {
+		x.configure.add(a.Pattern, a.Module)
+	}
+	x.builtinAliases = sync.OnceValues(x.readBuiltinAliases)
+	return x, nil
+}
+
+func findDir(o Options) (string, error) {
+	release := o.Release
+	if release == "" {
+		var err error
+		if release, err = Release(); err != nil {
+			return "", err
+		}
+	}
+	if strings.ContainsRune(release, '/') || release == ".." {
+		return "", fmt.Errorf("%q is not the release of a kernel", release)
+	}
+	var dirs []string
+	for _, lib := range []string{"lib/modules", "usr/lib/modules"} {
+		dir := filepath.Join(o.Root, "/", lib, release)
+		if info, err := os.Stat(dir); err == nil && info.IsDir() {
+			return dir, nil
+		}
+		dirs = append(dirs, dir)
+	}
+	return "", fmt.Errorf("%w: neither %s is there", ErrNoModules, strings.Join(dirs, " nor "))
+}
+
+// Release is the running kernel's, as uname -r prints it.
+func Release() (string, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "", os.NewSyscallError("uname", err)
+	}
+	return unix.ByteSliceToString(u.Release[:]), nil
+}
+
+// ReadCommandLine reads the kernel command line for Options.
+func ReadCommandLine() (string, error) {
+	text, err := os.ReadFile("/proc/cmdline")
+	return string(text), err
+}
+
+func (x *Index) read() error {
+	text, err := x.file("modules.dep")
+	if errors.Is(err, fs.ErrNotExist) {
+		x.Scanned = true
+		if err := x.scan(); err != nil {
+			return err
+		}
+	} else if err != nil {
+		return err
+	} else {
+		if x.records, err = readDeps(text); err != nil {
+			return fmt.Errorf("reading %s: %w", filepath.Join(x.Dir, "modules.dep"), err)
+		}
+		x.aliases = x.table("modules.alias")
+		softdep, err := x.optional("modules.softdep")
+		if err != nil {
+			return err
+		}
+		x.Config.parse(filepath.Join(x.Dir, "modules.softdep"), softdep)
+		x.symbols = x.table("modules.symbols")
+	}
+	builtin, err := x.optional("modules.builtin")
+	x.builtin = readBuiltin(builtin)
+	return err
+}
+
+// table reads a table of aliases when it is first asked for.
+func (x *Index) table(name string) func() (*aliasTable, error) {
+	return sync.OnceValues(func() (*aliasTable, error) {
+		text, err := os.ReadFile(filepath.Join(x.Dir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		return readAliases(text), nil
+	})
+}
+
+func (x *Index) file(name string) (string, error) {
+	data, err := os.ReadFile(filepath.Join(x.Dir, name))
+	return string(data), err
+}
+
+// optional reads a file that may be missing: depmod of some age did not write all of them.
+func (x *Index) optional(name string) (string, error) {
+	text, err := x.file(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return text, err
+}
+
+func (x *Index) readBuiltinAliases() (*aliasTable, error) {
+	text, err := x.optional("modules.builtin.modinfo")
+	t := newAliasTable(64)
+	readBuiltinInfo(text, func(module, key, value string) {
+		if key == "alias" {
+			t.add(value, module)
+		}
+	})
+	return t, err
+}
+
+// DeviceNodes are the nodes below /dev that make the kernel load a module when someone opens them (modules.devname).
+func (x *Index) DeviceNodes() ([]DeviceNode, error) {
+	text, err := x.optional("modules.devname")
+	if err != nil {
+		return nil, err
+	}
+	return readDevname(text)
+}
+
+// Len is the number of modules that can be loaded.
+func (x *Index) Len() int { return len(x.records) }
+
+// Names are the names of all modules that can be loaded, sorted.
+func (x *Index) Names() []string {
+	names := make([]string, 0, len(x.records))
+	for name := range x.records {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Module is one module of an Index.
+type Module struct {
+	Name string
+	// Path is the module's file; empty for one that is built in.
+	Path    string
+	Builtin bool
+	// Alias is the name it was asked by, where that is an alias.
+	Alias string
+}
+
+// Module finds a module by its own name, with - and _ alike.
+func (x *Index) Module(name string) (Module, bool) {
+	name = Normalize(name)
+	if r, ok := x.records[name]; ok {
+		path := r.path
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(x.Dir, path)
+		}
+		return Module{Name: name, Path: path}, true
+	}
+	if x.builtin[name] {
+		return Module{Name: name, Builtin: true}, true
+	}
+	return Module{}, false
+}

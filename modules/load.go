@@ -1,0 +1,77 @@
+package modules
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// initCompressed is MODULE_INIT_COMPRESSED_FILE of finit_module(2), since Linux 5.17.
+const initCompressed = 4
+
+// LoadFile loads a module from its file, packed or not, without what it depends on. That it is loaded already is success.
+// The error is a *LoadError where the kernel refused.
+func LoadFile(path, params string) error {
+	err := loadFile(path, params)
+	if errors.Is(err, unix.EEXIST) {
+		return nil
+	}
+	return err
+}
+
+func loadFile(path, params string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	fail := func(op string, err error) error {
+		return &LoadError{Op: op, Module: NameOf(path), Path: path, Params: params, Err: err}
+	}
+	var magic [8]byte
+	n, err := f.ReadAt(magic[:], 0)
+	if n < len(magic) {
+		return &os.PathError{Op: "read", Path: path, Err: errors.Join(ErrNotModule, err)}
+	}
+	flags := 0
+	if packingOf(magic[:]) != plain {
+		flags = initCompressed
+	}
+	err = unix.FinitModule(int(f.Fd()), params, flags)
+	switch {
+	case err == nil:
+		return nil
+	case err == unix.ENOSYS:
+		// Before 3.8, or a filter of system calls that does not know it.
+	case flags == 0 || !mayBeUnpacking(err):
+		return fail("finit_module", err)
+	}
+	data, err := ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := unix.InitModule(data, params); err != nil {
+		return fail("init_module", err)
+	}
+	return nil
+}
+
+// mayBeUnpacking tells errors by which the kernel may mean that it cannot unpack the file, so that it is to be tried
+// unpacked: EOPNOTSUPP without CONFIG_MODULE_DECOMPRESS, EINVAL before 5.17 and for a file that is packed with another
+// program than the one this kernel knows, ENOMEM where that is xz with a dictionary larger than the kernel allows.
+func mayBeUnpacking(err error) bool {
+	switch err {
+	case unix.EOPNOTSUPP, unix.EINVAL, unix.ENOEXEC, unix.ENOMEM, unix.EIO:
+		return true
+	}
+	return false
+}
+
+// Remove removes a module from the kernel. It does not wait for its users: a module in use is a *LoadError with EAGAIN.
+func Remove(name string) error {
+	if err := unix.DeleteModule(name, unix.O_NONBLOCK); err != nil {
+		return &LoadError{Op: "delete_module", Module: name, Err: err}
+	}
+	return nil
+}

@@ -1,0 +1,247 @@
+package modules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Modprobe is the program modprobe: args are its arguments without its name, and the result is its exit status, 0 or 1 as
+// kmod's. The kernel runs it as "modprobe -q -- NAME" (kernel/module/kmod.c), dockerd as "modprobe -va NAME...". It differs
+// from kmod's in three things: install and remove commands are reported and not run, a folder of modules without indexes
+// will do, and where there is no folder at all the kernel is asked with Request, unless it was the kernel that asked.
+func Modprobe(args []string, stdout, stderr io.Writer) int {
+	m := modprobe{stdout: stdout, stderr: stderr}
+	m.byKernel = slices.Equal(args[:min(2, len(args))], []string{"-q", "--"}) || m.kernel.startedByKernel()
+	return m.main(args)
+}
+
+type modprobe struct {
+	*flags
+	stdout, stderr io.Writer
+	kernel         Kernel
+	byKernel       bool // it was the kernel that started this program; asking it would go in a circle without end
+	index          *Index
+	begun          map[string]bool // modules that a removal has come to
+}
+
+func (m *modprobe) main(args []string) int {
+	var err error
+	if m.flags, err = parseFlags(args); err != nil {
+		m.flags = &flags{}
+		m.say("%v", err)
+		return 1
+	}
+	switch {
+	case m.help:
+		fmt.Fprint(m.stdout, modprobeUsage)
+		return 0
+	case m.version:
+		fmt.Fprintln(m.stdout, "modprobe in Go, after kmod version 34")
+		return 0
+	case len(m.args) == 0:
+		m.say("ERROR: missing parameters. See -h.")
+		return 1
+	}
+	if m.index, err = m.open(); errors.Is(err, ErrNoModules) {
+		return m.withoutIndex(err)
+	} else if err != nil {
+		m.say("FATAL: %v", err)
+		return 1
+	}
+	names, params := m.args, ""
+	if !m.all && !m.remove {
+		names, params = m.args[:1], joinParams(m.args[1:])
+	}
+	status := 0
+	for _, name := range names {
+		var err error
+		if m.remove {
+			err = m.removeName(name)
+		} else {
+			err = m.insertName(name, params)
+		}
+		if err != nil {
+			status = 1
+		}
+	}
+	return status
+}
+
+// say prints a line for a person.
+func (m *modprobe) say(format string, args ...any) {
+	if !m.quiet {
+		fmt.Fprintf(m.stderr, "modprobe: "+format+"\n", args...)
+	}
+}
+
+func (m *modprobe) open() (*Index, error) {
+	o := Options{Release: m.release, ConfigDirs: m.config}
+	if m.dir != "" {
+		dir, err := filepath.Abs(m.dir)
+		if err != nil {
+			return nil, err
+		}
+		o.Root = dir
+	}
+	var err error
+	// Without /proc there are no options on the command line, but modules can be loaded all the same.
+	if o.CommandLine, err = ReadCommandLine(); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	return Open(o)
+}
+
+// withoutIndex leaves the work to the kernel.
+func (m *modprobe) withoutIndex(why error) int {
+	status := 0
+	names := m.args
+	if !m.all {
+		names = names[:1]
+	}
+	for _, name := range names {
+		presence, err := m.kernel.Has(name)
+		if err == nil && presence == Absent && m.mayAsk() && !m.byKernel {
+			if err = Request(name); err == nil {
+				presence, err = m.kernel.Has(name)
+			}
+		}
+		if err == nil && presence != Absent && m.mayAsk() {
+			continue
+		}
+		status = 1
+		m.say("FATAL: Module %s not found: %v", name, errors.Join(why, err))
+	}
+	return status
+}
+
+func (m *modprobe) mayAsk() bool {
+	return !m.remove && !m.resolve && !m.showDepends && !m.dryRun && m.dir == "" && m.release == ""
+}
+
+func (m *modprobe) notFound(name string) error {
+	m.say("FATAL: Module %s not found in directory %s", name, m.index.Dir)
+	return ErrNotFound
+}
+
+func (m *modprobe) insertName(name, params string) error {
+	found, err := m.index.Lookup(name)
+	if err != nil {
+		m.say("FATAL: %v", err)
+		return err
+	}
+	if len(found) == 0 {
+		if command := commandFor(m.index.Config.Install, Normalize(name)); command != "" && !m.ignoreCommands {
+			return m.commandOnly(name, command, params)
+		}
+		return m.notFound(name)
+	}
+	var errs []error
+	for _, module := range found {
+		if m.resolve {
+			fmt.Fprintln(m.stdout, module.Name)
+			continue
+		}
+		errs = append(errs, m.insert(module, params))
+	}
+	return errors.Join(errs...)
+}
+
+// commandOnly is for a name that is nothing but an install command.
+func (m *modprobe) commandOnly(name, command, params string) error {
+	if m.showDepends || m.dryRun {
+		m.printCommand(command, params)
+		return nil
+	}
+	err := &CommandError{Module: name, Command: command}
+	if err.disables() {
+		return nil
+	}
+	m.say("ERROR: %v", err)
+	return err
+}
+
+func (m *modprobe) printCommand(command, params string) {
+	if m.showDepends || m.verbose {
+		fmt.Fprintf(m.stdout, "install %s %s\n", command, params)
+	}
+}
+
+func (m *modprobe) insert(module Module, params string) error {
+	how := BlacklistAliases
+	if m.blacklist {
+		how = BlacklistNames
+	}
+	if m.index.blacklisted(module, how) {
+		return nil
+	}
+	loaded, err := m.kernel.Loaded()
+	if err != nil {
+		m.say("ERROR: %v", err)
+		return err
+	}
+	if (module.Builtin || loaded[module.Name] == Loaded) && !m.showDepends {
+		if m.firstTime {
+			m.say("ERROR: could not insert '%s': Module already in kernel", module.Name)
+			return unix.EEXIST
+		}
+		return nil
+	}
+	plan, err := m.index.resolveOne(module, Query{Params: params, IgnoreCommands: m.ignoreCommands})
+	if err != nil {
+		m.say("ERROR: could not insert '%s': %v", module.Name, err)
+		return err
+	}
+	if m.showDepends || m.verbose {
+		m.print(plan, loaded)
+	}
+	if m.showDepends || m.dryRun {
+		return nil
+	}
+	loader := Loader{Index: m.index, Kernel: m.kernel}
+	results, err := loader.Run(context.Background(), plan)
+	for _, r := range results {
+		var command *CommandError
+		switch {
+		case r.Outcome == ByCommand && errors.As(r.Err, &command) && command.disables() && r.Asked:
+			return nil
+		case r.Outcome == ByCommand, r.Outcome == Failed && r.Required:
+			m.say("ERROR: could not insert '%s': %v", r.Name, r.Err)
+		}
+	}
+	return err
+}
+
+// print shows a plan as kmod's modprobe does.
+func (m *modprobe) print(plan *Plan, loaded map[string]Presence) {
+	for _, s := range plan.Steps {
+		switch {
+		case !m.showDepends && loaded[s.Name] == Loaded:
+		case s.Command != "":
+			m.printCommand(s.Command, s.Params)
+		case s.Builtin:
+			fmt.Fprintf(m.stdout, "builtin %s\n", s.Name)
+		default:
+			fmt.Fprintf(m.stdout, "insmod %s %s\n", s.Path, s.Params)
+		}
+	}
+}
+
+// joinParams makes one string of parameters, in which a value with blanks is quoted for the kernel.
+func joinParams(args []string) string {
+	quoted := make([]string, len(args))
+	for i, arg := range args {
+		quoted[i] = arg
+		if key, value, ok := strings.Cut(arg, "="); ok && strings.ContainsAny(value, " \t") && !strings.Contains(value, `"`) {
+			quoted[i] = key + `="` + value + `"`
+		}
+	}
+	return strings.Join(quoted, " ")
+}
