@@ -112,7 +112,14 @@ func (c Config) logResult(r Result) {
 	case Failed:
 		// It is the launch's error, and told as such.
 	default:
-		c.log().Debugf("%s: %s, %s", r.Outcome, r.Step, strings.TrimSuffix(r.Reason+" in "+r.Took.Round(time.Microsecond).String(), ", "))
+		line := string(r.Outcome) + ": " + r.Step
+		if r.Reason != "" {
+			line += " (" + r.Reason + ")"
+		}
+		if r.Outcome == Done {
+			line += " in " + r.Took.Round(time.Microsecond).String()
+		}
+		c.log().Debug(line)
 	}
 }
 

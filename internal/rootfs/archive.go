@@ -152,8 +152,8 @@ func cleanName(name string) (string, error) {
 	return path.Clean(name), nil
 }
 
-// checkTarget refuses a link that climbs above the root. An absolute one is let through: a package may have it, it is never
-// made on disk here, and the planner refuses it where something in the tree would need it.
+// checkTarget refuses a link that climbs above the root. An absolute one is let through, because packages have them: it means
+// a path below the root, and neither unpacking nor the index ever follows one on disk.
 func checkTarget(name, target string) error {
 	if target == "" || strings.ContainsRune(target, 0) {
 		return fmt.Errorf("%w: the link %q has no target", ErrUnsafe, name)

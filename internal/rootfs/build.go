@@ -22,7 +22,8 @@ type Options struct {
 	Docker string
 	// Launcher is a file to put into the tree, or empty.
 	Launcher string
-	// Out is the tree. One that is there is replaced as a whole, with all that was written into it since.
+	// Out is the tree. One that is there is replaced as a whole, with all that was written into it since; only where nothing
+	// but the launcher has changed, the launcher is.
 	Out string
 	// Git asks for git, with its shell and ssh.
 	Git bool
@@ -77,8 +78,18 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 	if m.Stamp, err = stamp(o, archives); err != nil {
 		return nil, err
 	}
-	if old != nil && old.Stamp == m.Stamp && unchanged(old.Nodes, o.Out, old.Epoch) {
-		return &Result{Manifest: old, Kept: true}, nil
+	if o.Launcher != "" {
+		if m.Launcher, err = hashFile(o.Launcher); err != nil {
+			return nil, fmt.Errorf("reading the launcher: %w: build it first", err)
+		}
+	}
+	if old != nil && old.Stamp == m.Stamp {
+		if old.Launcher == m.Launcher && unchanged(old.Nodes, o.Out, old.Epoch) {
+			return &Result{Manifest: old, Kept: true}, nil
+		}
+		if done, err := old.replaceLauncher(o, m.Launcher); done || err != nil {
+			return &Result{Manifest: old}, err
+		}
 	}
 
 	err = unpack(ctx, filepath.Join(o.Packages, "unpacked"), archives, func(done, total int) { o.Progress("unpacking packages", done, total) })
@@ -136,23 +147,16 @@ func current(out string) (*Manifest, error) {
 	return nil, fmt.Errorf("%s is a folder that was not built here (%s is not beside it): remove it, or name another one", out, ManifestPath(out))
 }
 
-// stamp hashes all that the tree depends on.
+// stamp hashes all that the tree depends on but the launcher.
 func stamp(o Options, archives []*Archive) (string, error) {
-	in := struct {
+	raw, err := json.Marshal(struct {
 		Builder  string
 		Git      bool
 		Epoch    int64
 		Root     bool // whether files can be given to root
-		Launcher string
+		Launcher bool
 		Archives []*Archive
-	}{Builder: o.Builder, Git: o.Git, Epoch: o.Epoch, Root: os.Geteuid() == 0, Archives: archives}
-	if o.Launcher != "" {
-		var err error
-		if in.Launcher, err = hashFile(o.Launcher); err != nil {
-			return "", fmt.Errorf("reading the launcher: %w: build it first", err)
-		}
-	}
-	raw, err := json.Marshal(in)
+	}{o.Builder, o.Git, o.Epoch, os.Geteuid() == 0, o.Launcher != "", archives})
 	if err != nil {
 		return "", fmt.Errorf("hashing what the tree is made from: %w", err)
 	}

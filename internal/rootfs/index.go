@@ -66,8 +66,9 @@ func (x *index) glob(pattern string) ([]string, error) {
 const maxLinks = 40
 
 // resolve follows the links from name to a file or a folder, and gives the path it ends at and the links on the way, each
-// with its path and its target. ok is false where nothing is there. An absolute link, or one that leads out, is an error:
-// no package has a reason for one among programs and libraries.
+// with its path and its target. ok is false where nothing is there. An absolute link begins at the root of the packages, as it
+// would once they are installed, and is given as a relative one, which leads to the same place when the tree is read from
+// outside. One that climbs above the root is an error.
 func (x *index) resolve(name string) (real string, via []Link, ok bool, err error) {
 	rest := strings.Split(path.Clean(mergeUsr(name)), "/")
 	done := ""
@@ -89,10 +90,12 @@ func (x *index) resolve(name string) (real string, via []Link, ok bool, err erro
 		next := mergeUsr(path.Join(done, part))
 		it, there := x.items[next]
 		if there && it.Kind == KindLink {
-			if path.IsAbs(it.Target) {
-				return "", nil, false, fmt.Errorf("%w: %s of package %s is a link to the absolute path %s", ErrUnsafe, next, it.pkg, it.Target)
+			target := it.Target
+			if path.IsAbs(target) {
+				done = ""
+				target = relative(dirname(next), mergeUsr(strings.TrimLeft(path.Clean(target), "/")))
 			}
-			if via = append(via, Link{Path: next, Target: it.Target}); len(via) > maxLinks {
+			if via = append(via, Link{Path: next, Target: target}); len(via) > maxLinks {
 				return "", nil, false, fmt.Errorf("%w: %s: more than %d links in a row", ErrUnsafe, name, maxLinks)
 			}
 			rest = append(strings.Split(it.Target, "/"), rest...)
@@ -102,4 +105,13 @@ func (x *index) resolve(name string) (real string, via []Link, ok bool, err erro
 	}
 	_, ok = x.items[done]
 	return done, via, ok, nil
+}
+
+// relative gives the target that a link in the folder dir needs to lead to name. Both are clean paths below the root.
+func relative(dir, name string) string {
+	from, to := strings.Split(dir, "/"), strings.Split(name, "/")
+	for len(from) > 0 && len(to) > 1 && from[0] == to[0] {
+		from, to = from[1:], to[1:]
+	}
+	return strings.Repeat("../", len(from)) + path.Join(to...)
 }

@@ -11,8 +11,10 @@ import (
 
 // Manifest says what a tree holds and why. It lies beside the tree, as the tree's name with .json behind it.
 type Manifest struct {
-	// Stamp stands for everything that the tree was made from. It is empty while a tree is being exchanged.
+	// Stamp stands for everything that the tree was made from but the launcher. It is empty while the tree is being changed.
 	Stamp string `json:"stamp"`
+	// Launcher is the launcher's SHA-256, in hexadecimal, or empty where the tree has none.
+	Launcher string `json:"launcher,omitempty"`
 	// Epoch is the modification time of everything in the tree, in seconds since 1970.
 	Epoch int64 `json:"epoch"`
 	// Archives are the packages that something in the tree comes from, sorted by name.

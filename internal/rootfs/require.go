@@ -137,9 +137,10 @@ var requirements = []Requirement{
 			"ip6tables-legacy", "ip6tables-legacy-save", "ip6tables-legacy-restore"),
 	},
 	{
-		// Docker's own rules use addrtype, comment, conntrack, mark, tcp, udp, sctp, set, u32, DNAT, MASQUERADE, MARK,
-		// REJECT and TCPMSS. All of them come along, because iptables stops at a rule whose plug-in it lacks, and in a
-		// shared network namespace, and in the chain DOCKER-USER, the rules are other people's.
+		// Docker's own rules use addrtype, conntrack, mark, tcp, udp, sctp, set, policy, bpf, ipvs, DNAT, MASQUERADE, SNAT,
+		// REDIRECT, MARK and REJECT, and which of them depends on its version. All plug-ins come along, because iptables
+		// fails at a rule whose plug-in it lacks, and in the chain DOCKER-USER, and wherever the network namespace is
+		// shared, the rules are other people's.
 		Name: "iptables plug-ins", Group: GroupFirewall, Why: "loaded by name for each match and target in a rule, the user's own rules included",
 		Packages: packages("iptables"),
 		Globs:    []string{"usr/lib/*/xtables/libxt_*.so", "usr/lib/*/xtables/libipt_*.so", "usr/lib/*/xtables/libip6t_*.so"},
@@ -180,7 +181,7 @@ var requirements = []Requirement{
 		Files:    []File{{Path: gitCore + "git-submodule"}, {Path: gitCore + "git-sh-setup"}, {Path: gitCore + "git-sh-i18n"}},
 	},
 	{
-		Name: "git-sh-i18n--envsubst", Group: GroupGit, Why: "writes git-submodule's error messages, which are empty without it",
+		Name: "git-sh-i18n--envsubst", Group: GroupGit, Why: "git-submodule writes its messages with it, and runs it at every start",
 		Packages: packages("git"), Files: []File{{Path: gitCore + "git-sh-i18n--envsubst"}},
 	},
 	{
