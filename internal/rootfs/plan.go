@@ -68,7 +68,7 @@ type planner struct {
 // put at LauncherPath, or empty.
 func plan(x *index, reqs []Requirement, launcher string) ([]*Node, error) {
 	p := &planner{x: x, nodes: map[string]*Node{}}
-	for _, l := range merged {
+	for _, l := range treeLinks {
 		p.nodes[l.Path] = &Node{Path: l.Path, Kind: KindLink, Mode: 0o777, Target: l.Target}
 	}
 	for _, f := range skeleton {

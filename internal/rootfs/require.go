@@ -137,10 +137,10 @@ var requirements = []Requirement{
 			"ip6tables-legacy", "ip6tables-legacy-save", "ip6tables-legacy-restore"),
 	},
 	{
-		// Docker's own rules use addrtype, conntrack, mark, tcp, udp, sctp, set, policy, bpf, ipvs, DNAT, MASQUERADE, SNAT,
-		// REDIRECT, MARK and REJECT, and which of them depends on its version. All plug-ins come along, because iptables
-		// fails at a rule whose plug-in it lacks, and in the chain DOCKER-USER, and wherever the network namespace is
-		// shared, the rules are other people's.
+		// Docker's own rules use addrtype, bpf, conntrack, ipvs, mark, policy, set, tcp, DNAT, MARK, MASQUERADE, REDIRECT and
+		// SNAT (moby, daemon/libnetwork), and which of them depends on its version. All plug-ins come along, because
+		// iptables fails at a rule whose plug-in it lacks, and in the chain DOCKER-USER, and wherever the network namespace
+		// is shared, the rules are other people's.
 		Name: "iptables plug-ins", Group: GroupFirewall, Why: "loaded by name for each match and target in a rule, the user's own rules included",
 		Packages: packages("iptables"),
 		Globs:    []string{"usr/lib/*/xtables/libxt_*.so", "usr/lib/*/xtables/libipt_*.so", "usr/lib/*/xtables/libip6t_*.so"},
@@ -242,5 +242,6 @@ var skeleton = []folder{
 	{"tmp", 0o1777}, {"usr/bin", 0o755}, {"usr/lib", 0o755}, {"usr/lib64", 0o755}, {"usr/sbin", 0o755}, {"var/lib", 0o755},
 }
 
-// merged are the links of a merged /usr. Packages older than the merge are read as if they had it.
-var merged = []Link{{"bin", "usr/bin"}, {"lib", "usr/lib"}, {"lib64", "usr/lib64"}, {"sbin", "usr/sbin"}}
+// treeLinks are those of a merged /usr (packages older than the merge are read as if they had it), and /var/run, where dockerd
+// keeps its socket and state: on a read-only root the launcher could not make that one.
+var treeLinks = []Link{{"bin", "usr/bin"}, {"lib", "usr/lib"}, {"lib64", "usr/lib64"}, {"sbin", "usr/sbin"}, {"var/run", "../run"}}
