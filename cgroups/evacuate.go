@@ -53,7 +53,8 @@ func (a Evacuate) Apply(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, withLost(err, a.Lost)
 	}
-	if threaded(u.Type) {
+	// The root of a threaded subtree lists the processes of all of that as its own, so it never becomes empty.
+	if u.Type != "domain" && u.Type != "" {
 		return false, &Error{Op: "move", Path: a.Dir, Kind: ErrThreaded, Detail: "its type is " + u.Type, Lost: a.Lost, Advice: adviceThreaded}
 	}
 	if u.Processes == 0 && (len(u.SubtreeControl) > 0 || len(u.Controllers) == 0) {
@@ -68,7 +69,7 @@ func (a Evacuate) Apply(ctx context.Context) (bool, error) {
 
 const adviceThreaded = "a threaded cgroup stays threaded: start in another one"
 
-// threaded tells whether a cgroup of this cgroup.type cannot have processes moved or controllers switched on as a domain.
+// threaded tells whether a cgroup of this cgroup.type does not list its processes.
 func threaded(kind string) bool { return kind == "threaded" || kind == "domain invalid" }
 
 func (a Evacuate) repeat(ctx context.Context, leaf string) error {
@@ -144,11 +145,9 @@ func moveAll(dir, leaf string) ([]Process, error) {
 		err := movePID(leaf, pid)
 		switch {
 		case err == nil, errors.Is(err, unix.ESRCH):
-		case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOENT), errors.Is(err, fs.ErrPermission):
-			// The leaf takes nobody, whoever it is.
-			e := &Error{Op: "move", Path: leaf, Err: err, Detail: "process " + look(pid, nil).String(),
-				Advice: "see whether " + leaf + " has controllers switched on for children, is threaded, or belongs to somebody else"}
-			return nil, e
+		case errors.Is(err, fs.ErrPermission):
+			// That is so for all of them, and stays so.
+			return nil, &Error{Op: "move", Path: leaf, Err: err, Detail: "process " + look(pid, nil).String(), Advice: "do it as root"}
 		default:
 			stuck = append(stuck, look(pid, err))
 		}

@@ -95,14 +95,15 @@ func whyReroot(root, path string) string {
 	return "this container shares the cgroup namespace of its host: it is in " + path
 }
 
-// isThreaded warns where the cgroup is part of a threaded subtree: it can have only cpu, cpuset, perf_event and pids.
+// isThreaded warns where the cgroup is part of a threaded subtree, or its root: those below it can have only cpu, cpuset,
+// perf_event and pids.
 func (p *planner) isThreaded() bool {
 	kind := p.Unified.Type
 	if kind == "" || kind == "domain" {
 		return false
 	}
 	p.warn(fmt.Sprintf("the cgroup at %s is of the type %q", p.Root, kind), knowV2("memory").lost+", "+knowV2("io").lost, adviceThreaded)
-	return threaded(kind)
+	return true
 }
 
 func (p *planner) evacuate() {
