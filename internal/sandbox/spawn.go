@@ -60,7 +60,7 @@ func (s *Sandbox) spawn() (*stage, error) {
 			// The cgroup namespace comes later: its root is the group at the moment of its making.
 			Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
 			// A session of its own: a terminal's Ctrl-C is for the parent, which decides.
-
+			Setsid:    true,
 			Pdeathsig: unix.SIGKILL,
 			PidFD:     &pidfd,
 		},
