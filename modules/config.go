@@ -191,7 +191,7 @@ func (c *Config) CommandLine(text string) {
 			return
 		}
 		module, param, ok := strings.Cut(word, ".")
-		if !ok || module == "" || param == "" || strings.ContainsAny(module, "= \t\"") {
+		if !ok || module == "" || param == "" || param[0] == '=' || strings.ContainsAny(module, "= \t\"") {
 			continue
 		}
 		module = Normalize(module)
@@ -203,7 +203,8 @@ func (c *Config) CommandLine(text string) {
 			}
 			continue
 		}
-		c.Options = append(c.Options, Option{module, param})
+		// A word that was quoted as a whole: the kernel splits a module's parameters at blanks, too.
+		c.Options = append(c.Options, Option{module, joinParams([]string{param})})
 	}
 }
 

@@ -1,11 +1,13 @@
 package modules
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -39,17 +41,23 @@ func TestMachine(t *testing.T) {
 					{Path: "/lib64", Link: "usr/lib64"}, {Path: "/run/.keep"},
 					{Path: "/sbin/modprobe", From: vm.GoBuild(t, "./modules/testdata/modprobe", "build")},
 				}, repacked(t, k)...),
+				Drives: []vm.Drive{{Image: emptyDisk(t), Bus: "virtio"}},
+				NICs:   []string{"virtio-net-pci"},
 				Commands: []vm.Command{
+					test("TestColdplugInMachine", "COLDPLUG_WANTS=/dev/vda /sys/class/net/eth0"),
 					test("TestPackedInMachine"),
 					test("TestWantInMachine"),
 					test("TestIptablesInMachine"),
 					test("TestModprobeInMachine"),
 					test("TestRequestInMachine"),
 					test("TestErrorsInMachine"),
+					test("TestUnprivilegedInMachine"),
 				},
 			})
-			for i, name := range []string{"TestPackedInMachine", "TestWantInMachine", "TestIptablesInMachine", "TestModprobeInMachine",
-				"TestRequestInMachine", "TestErrorsInMachine"} {
+			for i, name := range []string{
+				"TestColdplugInMachine", "TestPackedInMachine", "TestWantInMachine", "TestIptablesInMachine", "TestModprobeInMachine",
+				"TestRequestInMachine", "TestErrorsInMachine", "TestUnprivilegedInMachine",
+			} {
 				results[i].CheckTest(t, name)
 			}
 		})
@@ -275,37 +283,39 @@ func TestRequestInMachine(t *testing.T) {
 func TestErrorsInMachine(t *testing.T) {
 	inMachine(t)
 	l := open(t)
+	data, err := os.ReadFile("/packed/dummy.ko")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if has, err := l.Kernel.Has("dummy"); err != nil || has == Loaded && Remove("dummy") != nil {
+		t.Fatalf("dummy is %v, %v", has, err) // a second module of its name is refused for that alone
+	}
+	release := mustRelease(t)
+	// The marker at its end is what makes a signature of the bytes before it.
+	unsigned := bytes.TrimSuffix(data, []byte("~Module signature appended~\n"))
+	other := func(b []byte) []byte {
+		return bytes.ReplaceAll(b, []byte("vermagic="+release), []byte("vermagic="+strings.Repeat("9", len(release))))
+	}
 	for _, c := range []struct {
-		name  string
-		data  func([]byte) []byte
-		param string
-		errno []unix.Errno
-		says  string
+		name, params string
+		data         []byte
+		errno        unix.Errno
+		says         string
 	}{
-		{"damaged", func(b []byte) []byte { return b[:len(b)/3] }, "", []unix.Errno{unix.ENOEXEC, unix.EBADMSG}, "damaged"},
-		{"other kernel", func(b []byte) []byte {
-			return []byte(strings.ReplaceAll(string(b), "vermagic="+mustRelease(t), "vermagic="+strings.Repeat("9", len(mustRelease(t)))))
-		}, "", []unix.Errno{unix.ENOEXEC}, "built for another kernel"},
+		{"cut short", "", unsigned[:len(data)/3], unix.ENOEXEC, "damaged"},
+		{"no module", "", bytes.Repeat([]byte("text "), 100), unix.ENOEXEC, "damaged"},
+		{"for another kernel", "", other(unsigned), unix.ENOEXEC, "built for another kernel"},
+		{"changed after signing", "", other(data), unix.EKEYREJECTED, "not signed by a key"},
+		{"wrong parameter", "numdummies=many", data, unix.EINVAL, "parameters"},
 	} {
-		data, err := os.ReadFile("/packed/dummy.ko")
-		if err != nil {
+		path := filepath.Join(t.TempDir(), "dummy.ko")
+		if err := os.WriteFile(path, c.data, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join(t.TempDir(), "x.ko")
-		if err := os.WriteFile(path, c.data(data), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := l.Kernel.Has("dummy"); err != nil {
-			t.Fatal(err)
-		}
-		err = LoadFile(path, c.param)
+		err := LoadFile(path, c.params)
 		var le *LoadError
-		if !errors.As(err, &le) || !slices.ContainsFunc(c.errno, func(e unix.Errno) bool { return errors.Is(err, e) }) {
+		if !errors.As(err, &le) || !errors.Is(err, c.errno) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", c.name, err)
-			continue
-		}
-		if !strings.Contains(err.Error(), c.says) {
-			t.Errorf("%s: the message does not say %q: %v", c.name, c.says, err)
 		}
 	}
 	// A module whose dependency is not there.
@@ -316,6 +326,91 @@ func TestErrorsInMachine(t *testing.T) {
 	if err := LoadFile(m.Path, ""); !errors.Is(err, unix.ENOENT) || !strings.Contains(err.Error(), "symbol") {
 		t.Errorf("without its dependencies: %v", err)
 	}
+}
+
+// Without CAP_SYS_MODULE the kernel refuses, and the message says what to do.
+func TestUnprivilegedInMachine(t *testing.T) {
+	inMachine(t)
+	runtime.LockOSThread() // and never unlocked: the thread ends with the test, and its lack of rights with it
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var caps [2]unix.CapUserData
+	if err := unix.Capget(&header, &caps[0]); err != nil {
+		t.Fatal(err)
+	}
+	caps[0].Effective &^= 1 << unix.CAP_SYS_MODULE
+	if err := unix.Capset(&header, &caps[0]); err != nil {
+		t.Fatal(err)
+	}
+	err := LoadFile("/packed/dummy.ko", "")
+	if !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "CAP_SYS_MODULE") {
+		t.Errorf("without the capability: %v", err)
+	}
+}
+
+// Every device of the machine gets its driver. The environment says what is to appear.
+func TestColdplugInMachine(t *testing.T) {
+	inMachine(t)
+	c := Coldplug{Loader: open(t), Quiet: 3 * time.Second} // USB storage waits a second, and emulation is slow
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Second)
+	defer cancel()
+	begin := time.Now()
+	result, err := c.Run(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d modaliases, %d modules, %v", result.Aliases, len(result.Steps), time.Since(begin))
+	for _, s := range result.Steps {
+		if s.Outcome == Failed && !errors.Is(s.Err, unix.ENODEV) {
+			t.Logf("failed: %v", s.Err)
+		}
+	}
+	for pattern := range strings.FieldsSeq(os.Getenv("COLDPLUG_WANTS")) {
+		if found, err := filepath.Glob(pattern); len(found) == 0 {
+			t.Errorf("%s is not there (%v)", pattern, err)
+		}
+	}
+	for i := range result.Steps {
+		for _, j := range result.Steps[i+1:] {
+			if j.Name == result.Steps[i].Name && j.Outcome == Inserted {
+				t.Errorf("%s was loaded twice", j.Name)
+			}
+		}
+	}
+	again, err := c.Run(ctx)
+	if err != nil || slices.ContainsFunc(again.Steps, func(s StepResult) bool { return s.Outcome == Inserted }) {
+		t.Errorf("the second time: %+v, %v", again, err)
+	}
+}
+
+// A machine with one device of each kind that people have.
+func TestColdplug(t *testing.T) {
+	k := vm.KernelNamed(t, "6.12-full")
+	drive := func(bus string) vm.Drive { return vm.Drive{Image: emptyDisk(t), Bus: bus} }
+	results := vm.Run(t, vm.Options{
+		Kernel: k, Memory: 2048, Mount: []string{"proc", "sys", "dev"}, Limit: 6 * time.Minute,
+		Trees:  []vm.Tree{k.ModulesTree(nil)},
+		Drives: []vm.Drive{drive("virtio"), drive("nvme"), drive("ahci"), drive("usb")},
+		NICs:   []string{"virtio-net-pci", "e1000"},
+		Commands: []vm.Command{{
+			Test: "./modules", Args: []string{"-test.v", "-test.run=^TestColdplugInMachine$"}, Limit: 4 * time.Minute,
+			Env: []string{"COLDPLUG_WANTS=/dev/vda /dev/nvme0n1 /dev/sda /dev/sdb /dev/input/event0 " +
+				"/sys/bus/pci/drivers/e1000/0000:* /sys/bus/pci/drivers/ahci/0000:* /sys/bus/usb/drivers/usb-storage/*:1.0 " +
+				"/sys/class/net/eth0 /sys/class/net/eth1"},
+		}},
+	})
+	results[0].CheckTest(t, "TestColdplugInMachine")
+}
+
+func emptyDisk(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "disk")
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(name, 16<<20); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 func mustRelease(t *testing.T) string {

@@ -1,0 +1,157 @@
+package modules
+
+import (
+	"encoding/binary"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dockerlaunch/dockerlaunch/internal/vm"
+)
+
+// A kernel as its package brings it, before depmod ran, gives the same as with depmod's indexes.
+func TestBareTreeIsAsGood(t *testing.T) {
+	for _, kernel := range []string{"6.1", "6.12"} {
+		t.Run(kernel, func(t *testing.T) {
+			k := vm.KernelNamed(t, kernel)
+			root := t.TempDir()
+			dir := filepath.Join(root, "lib/modules", k.Release)
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			// The walk does not follow links, so the folders are real and the files are links of the other kind.
+			for _, name := range []string{"modules.order", "modules.builtin", "modules.builtin.modinfo"} {
+				link(t, filepath.Join(k.Modules, name), filepath.Join(dir, name))
+			}
+			files, err := (&Index{Dir: k.Modules}).moduleFiles()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range files {
+				link(t, filepath.Join(k.Modules, file), filepath.Join(dir, file))
+			}
+			begin := time.Now()
+			bare, err := Open(Options{Root: root, Release: k.Release, ConfigDirs: []string{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%d modules read in %v", bare.Len(), time.Since(begin))
+			full, err := Open(Options{Root: strings.TrimSuffix(strings.TrimSuffix(k.Modules, "/lib/modules/"+k.Release), "/usr"),
+				Release: k.Release, ConfigDirs: []string{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			sameIndex(t, bare, full)
+		})
+	}
+}
+
+func link(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(from, to); err == nil {
+		return
+	}
+	data, err := os.ReadFile(from) // another file system
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func sameIndex(t *testing.T, bare, full *Index) {
+	t.Helper()
+	if !bare.Scanned || full.Scanned {
+		t.Errorf("scanned: %v and %v", bare.Scanned, full.Scanned)
+	}
+	if !slices.Equal(bare.Names(), full.Names()) {
+		t.Errorf("%d modules and %d", bare.Len(), full.Len())
+	}
+	for _, name := range full.Names() {
+		a, b := slices.Clone(bare.records[name].dependencies()), slices.Clone(full.records[name].dependencies())
+		slices.Sort(a)
+		slices.Sort(b)
+		if !slices.Equal(a, b) {
+			t.Errorf("%s needs %q, and %q by depmod", name, a, b)
+		}
+	}
+	for _, alias := range sampleAliases(t, full.Dir, 500) {
+		a, errA := bare.Lookup(alias)
+		b, errB := full.Lookup(alias)
+		if errA != nil || errB != nil || !slices.Equal(moduleNames(a), moduleNames(b)) {
+			t.Errorf("%s is %q, and %q by depmod (%v, %v)", alias, moduleNames(a), moduleNames(b), errA, errB)
+		}
+	}
+	symbols := map[string]bool{}
+	for line := range strings.Lines(readText(t, full.Dir, "modules.symbols")) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "alias" {
+			symbols[fields[1]] = true
+		}
+	}
+	for symbol := range maps.Keys(symbols) {
+		a, errA := bare.Lookup(symbol)
+		b, errB := full.Lookup(symbol)
+		if errA != nil || errB != nil || !slices.Equal(moduleNames(a), moduleNames(b)) {
+			t.Errorf("%s is in %q, and %q by depmod (%v, %v)", symbol, moduleNames(a), moduleNames(b), errA, errB)
+		}
+	}
+	for _, name := range full.Names() {
+		a, _ := bare.Config.softDep(name)
+		b, _ := full.Config.softDep(name)
+		if !slices.Equal(a.Pre, b.Pre) || !slices.Equal(a.Post, b.Post) {
+			t.Errorf("soft dependencies of %s: %+v, and %+v by depmod", name, a, b)
+		}
+	}
+}
+
+func moduleNames(list []Module) []string {
+	var names []string
+	for _, m := range list {
+		names = append(names, m.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func TestScanErrors(t *testing.T) {
+	object := func(modinfo string) string { return string(makeModule(true, binary.LittleEndian, modinfo, "")) }
+	write := func(files map[string]string) string {
+		root := t.TempDir()
+		for name, data := range files {
+			path := filepath.Join(root, "lib/modules/1/kernel", name)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(data), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return root
+	}
+	open := func(files map[string]string) (*Index, error) {
+		return Open(Options{Root: write(files), Release: "1", ConfigDirs: []string{}})
+	}
+	x, err := open(map[string]string{"a.ko": object("depends=b-x,c,built"), "b-x.ko": object("depends=c"), "c.ko": object("alias=q*"), "d.txt": ""})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan, err := x.Resolve(Query{Names: []string{"a"}}); err != nil || show(plan) != "c! b_x! a!" {
+		t.Errorf("%+v, %v", plan, err)
+	}
+	var cycle *CycleError
+	if _, err := open(map[string]string{"a.ko": object("depends=b"), "b.ko": object("depends=a")}); !errors.As(err, &cycle) {
+		t.Errorf("a cycle: %v", err)
+	}
+	if _, err := open(map[string]string{"a.ko": "text"}); !errors.Is(err, ErrNotModule) || !strings.Contains(err.Error(), "a.ko") {
+		t.Errorf("no module: %v", err)
+	}
+}
