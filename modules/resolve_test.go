@@ -210,3 +210,11 @@ func TestOpenErrors(t *testing.T) {
 		t.Errorf("a bad modules.dep: %v", err)
 	}
 }
+
+func writeFile(t testing.TB, name, text string) string {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}

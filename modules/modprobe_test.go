@@ -1,0 +1,114 @@
+package modules
+
+import (
+	"bytes"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/dockerlaunch/dockerlaunch/internal/vm"
+)
+
+func TestParseFlags(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		want flags
+		err  string
+	}{
+		{"-q -- x", flags{quiet: true, args: []string{"x"}}, ""},
+		{"-va a b", flags{verbose: true, all: true, args: []string{"a", "b"}}, ""},
+		{"a -n b=1", flags{dryRun: true, args: []string{"a", "b=1"}}, ""},
+		{"-d/x -S 1 -D y", flags{dir: "/x", release: "1", showDepends: true, args: []string{"y"}}, ""},
+		{"-bS1 y", flags{blacklist: true, release: "1", args: []string{"y"}}, ""},
+		{"--dirname=/x --set-version 2 --show-dep z", flags{dir: "/x", release: "2", showDepends: true, args: []string{"z"}}, ""},
+		{"--remove-h -w5 z", flags{holders: true, wait: 5, args: []string{"z"}}, ""},
+		{"-C a -C b -Rirsv - z", flags{config: []string{"a", "b"}, resolve: true, ignoreCommands: true, remove: true, verbose: true, args: []string{"-", "z"}}, ""},
+		{"-Z", flags{}, "invalid option -- 'Z'"},
+		{"--frob", flags{}, "unrecognized option '--frob'"},
+		{"--re x", flags{}, "ambiguous"},
+		{"--all=1", flags{}, "doesn't allow an argument"},
+		{"-S", flags{}, "requires an argument"},
+		{"--config", flags{}, "requires an argument"},
+		{"-w x", flags{}, "wait"},
+	} {
+		got, err := parseFlags(strings.Fields(c.args))
+		if c.err != "" {
+			if err == nil || !strings.Contains(err.Error(), c.err) {
+				t.Errorf("%s: %v", c.args, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c.args, err)
+		} else if diff := cmp.Diff(c.want, *got, cmp.AllowUnexported(flags{}), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: %s", c.args, diff)
+		}
+	}
+}
+
+func FuzzParseFlags(f *testing.F) {
+	f.Add("-q\n--\nx")
+	f.Add("-d/x\n--show-dep\ny=1")
+	f.Fuzz(func(t *testing.T, text string) {
+		args := strings.Split(text, "\n")
+		got, err := parseFlags(args)
+		if err == nil && len(got.args) > len(args) {
+			t.Errorf("%q became %q", args, got.args)
+		}
+	})
+}
+
+// Exit status and standard output are kmod's, and so is the first line of its errors.
+func TestModprobeLikeKmod(t *testing.T) {
+	k := vm.KernelNamed(t, "6.12-full")
+	root := strings.TrimSuffix(strings.TrimSuffix(k.Modules, "/lib/modules/"+k.Release), "/usr")
+	config := t.TempDir()
+	conf := writeFile(t, config+"/a.conf", `alias my-alias overlay
+options overlay metacopy=on
+options my_alias index=on
+install loop /bin/echo loop $CMDLINE_OPTS
+install only_a_command /bin/echo hello
+blacklist e1000
+softdep bridge pre: veth post: dummy
+`)
+	for _, args := range []string{
+		"-D overlay", "-D my-alias", "-D my_alias", "-D overlay redirect_dir=on", "-D overlay a=b c", "-D loop max_loop=3", "-i -D loop",
+		"-D bridge", "-D -a bridge loop overlay", "-D nothing", "-q -D nothing", "-a -D nothing overlay", "-R my-alias", "-R nothing",
+		"-R fs-ext4", "-R pci:v00008086d0000100Esv00001AF4sd00001100bc02sc00i00", "-D pci:v00008086d0000100Esv00001AF4sd00001100bc02sc00i00",
+		"-b -D e1000", "-D e1000", "-D only_a_command", "-D ext4", "-D btrfs", "--show-depends xfs", "-n nothing", "-n -v vxlan", "-r nothing",
+		"-n -r dummy", "-r --first-time dummy", "-Z", "--frob", "", "-S", "-D", "-D crc32c", "-D crypto-crc32c", "-D symbol:nf_nat_setup_info",
+		"-D 'overlay'", "-D -- overlay", "-D overlay --", "-D kernel/fs/overlayfs/overlay.ko.xz",
+		"-D option_that_has=equals", "-D net-pf-10", "-D binfmt-misc", "-D fuse", "-n -v -a veth dummy",
+	} {
+		flags := append([]string{"-d", root, "-S", k.Release, "-C", conf}, strings.Fields(args)...)
+		var out, errs, wantOut, wantErrs bytes.Buffer
+		status := Modprobe(flags, &out, &errs)
+		cmd := kmodCommand(t, flags...)
+		cmd.Stdout, cmd.Stderr = &wantOut, &wantErrs
+		want := 0
+		if err := cmd.Run(); err != nil {
+			if _, ok := err.(*exec.ExitError); !ok {
+				t.Fatal(err)
+			}
+			want = cmd.ProcessState.ExitCode()
+		}
+		if status != want || sortedLines(out.String()) != sortedLines(wantOut.String()) {
+			t.Errorf("modprobe %s: status %d, kmod's %d\n%s%s--- kmod\n%s%s", args, status, want, out.String(), errs.String(), wantOut.String(), wantErrs.String())
+		}
+		if (errs.Len() == 0) != (wantErrs.Len() == 0) {
+			t.Errorf("modprobe %s says %q, kmod's %q", args, errs.String(), wantErrs.String())
+		}
+	}
+}
+
+// sortedLines makes texts comparable in which the order of what does not depend on each other differs.
+func sortedLines(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		lines = append(lines, strings.TrimRight(line, " \n"))
+	}
+	return strings.Join(sortedSet(lines), "\n")
+}
