@@ -197,6 +197,49 @@ func TestRemoveTreeNamesWhatHoldsIt(t *testing.T) {
 	}
 }
 
+// What a dead owner left running is ended; what a living one has is not touched.
+func TestCollect(t *testing.T) {
+	testenv.NeedRoot(t)
+	me, err := newOwner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := me
+	dead.Start--
+	hs := mustHierarchies(t)[:1]
+	var dirs [2]string
+	for i, o := range []owner{dead, me} {
+		if dirs[i], err = hs[0].makeGroup(o.String()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = removeOnce(dirs[i]) })
+		if err := os.MkdirAll(filepath.Join(dirs[i], "docker/container"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left, kept := sleeper(t), sleeper(t)
+	if err := errors.Join(join(filepath.Join(dirs[0], "docker"), left.Process.Pid), join(dirs[1], kept.Process.Pid)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := collect(ctx, hs, me.PIDNS); err != nil {
+		t.Fatal(err)
+	}
+	if exists(dirs[0]) {
+		t.Error("the group of a dead owner is still there")
+	}
+	if !exists(filepath.Join(dirs[1], "docker/container")) || gone(kept.Process.Pid) {
+		t.Error("the group of a living owner was touched")
+	}
+	if err := left.Wait(); exitStatus(err) != -1 { // by a signal
+		t.Errorf("what the dead owner left running: %v", err)
+	}
+	if err := kept.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestHoldingsForgetWhatIsRemoved(t *testing.T) {
 	dir := realGroup(t)
 	cmd := sleeper(t)
