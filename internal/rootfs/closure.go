@@ -58,7 +58,7 @@ func (p *planner) close(r Requirement) error {
 			return err
 		}
 		queue = append(queue, more...)
-		if len(done) == 1 {
+		if len(done) == 1 && program.elf {
 			for _, soname := range r.Libraries {
 				lib, err := p.library(r, soname, n.Path, program)
 				if err != nil {
