@@ -31,6 +31,10 @@ type Facts struct {
 	// Files tells for each file and folder that Docker expects what stands there.
 	Files    map[string]files.State `json:"files"`
 	Programs preflight.Found        `json:"programs"`
+	// IPTables is the variant of the iptables that dockerd would call.
+	IPTables Variant `json:"iptables"`
+	// Modules tells which kernel modules are loaded or built in, as far as the kernel says so.
+	Modules map[string]bool `json:"modules,omitempty"`
 	// SpareCABundle tells whether preflight.SpareCABundle is there.
 	SpareCABundle bool        `json:"spare_ca_bundle"`
 	Daemon        DaemonFacts `json:"daemon"`
@@ -86,6 +90,12 @@ func Observe(c Config) (Facts, error) {
 		return f, err
 	}
 	f.Programs = preflight.Look(preflight.Table(), c.path())
+	f.IPTables = variantOf(f.Programs["iptables"])
+	if f.Host.LoadableModules {
+		if f.Modules, err = observeModules(f.IPTables); err != nil {
+			return f, err
+		}
+	}
 	f.SpareCABundle = preflight.FileExists(preflight.SpareCABundle)
 	f.Daemon, err = observeDaemon(r, c.path(), info)
 	return f, err

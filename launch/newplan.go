@@ -21,6 +21,7 @@ func NewPlan(c Config, f Facts) (*Plan, error) {
 	p.varRun(f)
 	p.propagation(f)
 	p.cgroups(c.Cgroup, f)
+	p.modules(f)
 	p.files(f)
 	p.settings(e, f)
 	p.network(f.Host, e.FirewallBackend())

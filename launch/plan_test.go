@@ -52,6 +52,10 @@ func prepared() Facts {
 		f.Standing[l.Path] = true
 	}
 	f.Standing["/var/run"] = true
+	f.IPTables, f.Modules = VariantNft, map[string]bool{}
+	for _, w := range WantedModules(VariantNft) {
+		f.Modules[w.Names[0]] = true
+	}
 	for _, e := range files.Expected(nil) {
 		f.Files[e.Path] = files.Present
 	}
@@ -232,6 +236,22 @@ func TestPlanSteps(t *testing.T) {
 			change: func(f *Facts) {
 				f.Daemon.PIDFiles = []daemon.PIDFile{{Path: "/run/c.pid", PID: 9, Alive: true, Process: "containerd"}}
 			}, step: "PID file /run/c.pid", verdict: Keep,
+		},
+		"a module that is not loaded": {
+			change: func(f *Facts) { f.Modules["overlay"] = false }, step: "module overlay", verdict: Do,
+		},
+		"a module under its old name": {
+			change: func(f *Facts) { f.Modules["xt_MASQUERADE"], f.Modules["ipt_MASQUERADE"] = false, true },
+			step:   "module xt_MASQUERADE", verdict: Keep, note: "ipt_MASQUERADE",
+		},
+		"a module of the other variant": {
+			change: func(f *Facts) { f.IPTables = VariantLegacy }, step: "module iptable_nat", verdict: Do,
+		},
+		"a kernel without modules": {
+			change: func(f *Facts) { f.Host.LoadableModules, f.Modules = false, nil }, step: "modules", verdict: Skip,
+		},
+		"a machine's devices": {
+			change: func(f *Facts) { f.Host.Habitat = host.Machine }, step: "coldplug", verdict: Do,
 		},
 		"no iptables": {
 			change: func(f *Facts) { delete(f.Programs, "iptables") }, step: "program iptables", verdict: Refuse, note: "--iptables=false",

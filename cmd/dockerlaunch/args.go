@@ -14,10 +14,10 @@ import (
 
 // The verbs; launching needs no word.
 const (
-	verbLaunch  = ""
-	verbPlan    = "plan"
-	verbVersion = "version"
-	verbHelp    = "help"
+	verbPlan     = "plan"
+	verbVersion  = "version"
+	verbHelp     = "help"
+	verbModprobe = "modprobe" // also by argv[0]
 )
 
 // call is what a command line asks for.
@@ -31,6 +31,7 @@ type call struct {
 const usage = `Usage:
   dockerlaunch [flags] [--] [DAEMON [ARGS...]]
   dockerlaunch plan [--json] [flags] [--] [DAEMON [ARGS...]]
+  dockerlaunch modprobe [options] [MODULE...]
   dockerlaunch version
   dockerlaunch help
 
@@ -38,7 +39,8 @@ Prepares this system for Docker and becomes the daemon: mounts what is missing
 (/proc, /sys, /dev, /run, cgroups), makes the files Docker expects, checks the
 programs it calls, and executes DAEMON, by default dockerd from PATH. Arguments
 that begin with - go to dockerd when they stand behind --.
-"plan" prints what would be done and changes nothing.
+"plan" prints what would be done and changes nothing. "modprobe" is modprobe(8),
+as is this program under that name.
 
 Flags:
 `

@@ -9,10 +9,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/dockerlaunch/dockerlaunch/launch"
+	"github.com/dockerlaunch/dockerlaunch/modules"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 )
@@ -21,6 +23,9 @@ import (
 var version string
 
 func main() {
+	if applet := filepath.Base(os.Args[0]); applet == verbModprobe {
+		os.Exit(modules.Modprobe(os.Args[1:], os.Stdout, os.Stderr))
+	}
 	// A Go program that is PID 1 is ended by signals that another PID 1 would ignore, so that the handlers come first.
 	ctx := catchSignals()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
@@ -34,6 +39,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 			status = launch.ExitCannotLaunch
 		}
 	}()
+	if len(args) > 0 && args[0] == verbModprobe {
+		return modules.Modprobe(args[1:], stdout, stderr)
+	}
 	call, err := parse(args)
 	if err != nil {
 		fmt.Fprintf(stderr, "dockerlaunch: %v\nTry: dockerlaunch help\n", err)

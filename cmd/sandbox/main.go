@@ -42,7 +42,12 @@ func main() {
 	}
 	ctx, stop := untilSignal()
 	defer stop()
-	if err := run(ctx, cfg, os.Stdout, os.Stderr); err != nil {
+	giveBack, err := takeTerminal()
+	if err != nil {
+		// It only means that Ctrl-C reaches make as well.
+		fmt.Fprintln(os.Stderr, "sandbox:", err)
+	}
+	if err := errors.Join(run(ctx, cfg, os.Stdout, os.Stderr), giveBack()); err != nil {
 		fmt.Fprintln(os.Stderr, "sandbox:", err)
 		os.Exit(1)
 	}

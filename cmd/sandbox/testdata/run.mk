@@ -1,0 +1,3 @@
+run:
+	@$(COMMAND)
+	@echo status=0; read x; echo read=$$x
