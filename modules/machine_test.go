@@ -290,12 +290,10 @@ func TestErrorsInMachine(t *testing.T) {
 	if has, err := l.Kernel.Has("dummy"); err != nil || has == Loaded && Remove("dummy") != nil {
 		t.Fatalf("dummy is %v, %v", has, err) // a second module of its name is refused for that alone
 	}
-	release := mustRelease(t)
 	// The marker at its end is what makes a signature of the bytes before it.
 	unsigned := bytes.TrimSuffix(data, []byte("~Module signature appended~\n"))
-	other := func(b []byte) []byte {
-		return bytes.ReplaceAll(b, []byte("vermagic="+release), []byte("vermagic="+strings.Repeat("9", len(release))))
-	}
+	// Not the release, which a kernel with symbol versions does not look at, but how it was built.
+	other := func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(" SMP "), []byte(" UMP ")) }
 	for _, c := range []struct {
 		name, params string
 		data         []byte
@@ -411,13 +409,4 @@ func emptyDisk(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return name
-}
-
-func mustRelease(t *testing.T) string {
-	t.Helper()
-	release, err := Release()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return release
 }
