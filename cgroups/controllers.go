@@ -9,8 +9,9 @@ type knowledge struct {
 	option string // the kernel option behind it
 	// optionV1 is what v1 needs beside option, from Linux 6.11 (MEMCG_V1) and 6.12 (CPUSETS_V1) on.
 	optionV1 string
-	// probeV1 is a file that the root of the v1 hierarchy has; kernels without optionV1 mount the hierarchy without it.
-	probeV1 string
+	// threaded controllers of v2 can be switched on while the cgroup has processes, but for the price that it becomes the
+	// root of a threaded subtree, in which there are no others.
+	threaded bool
 	// common controllers are missed where they are not there; the others are special enough for silence.
 	common bool
 }
@@ -20,12 +21,12 @@ type knowledge struct {
 var known = []knowledge{
 	{v1: "devices", lost: "the rules that keep containers away from the host's devices", option: "CONFIG_CGROUP_DEVICE", common: true},
 	{v1: "memory", v2: "memory", lost: "memory limits and memory statistics of containers", option: "CONFIG_MEMCG", optionV1: "CONFIG_MEMCG_V1",
-		probeV1: "memory.limit_in_bytes", common: true},
-	{v1: "cpu", v2: "cpu", lost: "CPU shares and CPU quotas of containers", option: "CONFIG_CGROUP_SCHED", common: true},
-	{v1: "pids", v2: "pids", lost: "limits on the number of processes in a container", option: "CONFIG_CGROUP_PIDS", common: true},
+		common: true},
+	{v1: "cpu", v2: "cpu", threaded: true, lost: "CPU shares and CPU quotas of containers", option: "CONFIG_CGROUP_SCHED", common: true},
+	{v1: "pids", v2: "pids", threaded: true, lost: "limits on the number of processes in a container", option: "CONFIG_CGROUP_PIDS", common: true},
 	{v1: "blkio", v2: "io", lost: "block I/O weights, limits and statistics of containers", option: "CONFIG_BLK_CGROUP", common: true},
-	{v1: "cpuset", v2: "cpuset", lost: "tying containers to CPUs and memory nodes", option: "CONFIG_CPUSETS", optionV1: "CONFIG_CPUSETS_V1",
-		probeV1: "cpuset.cpus", common: true},
+	{v1: "cpuset", v2: "cpuset", threaded: true, lost: "tying containers to CPUs and memory nodes", option: "CONFIG_CPUSETS", optionV1: "CONFIG_CPUSETS_V1",
+		common: true},
 	{v1: "cpuacct", lost: "CPU usage statistics of containers", option: "CONFIG_CGROUP_CPUACCT", common: true},
 	{v1: "freezer", lost: "pausing containers", option: "CONFIG_CGROUP_FREEZER", common: true},
 	{v1: "perf_event", lost: "performance counters for one container", option: "CONFIG_CGROUP_PERF"},
@@ -58,6 +59,21 @@ func knowV2(name string) knowledge {
 		return knowledge{v2: name, lost: "what the controller " + name + " does"}
 	}
 	return known[i]
+}
+
+// domainsFirst orders controllers of v2 so that those come first that the kernel refuses to a cgroup with processes.
+func domainsFirst(list []string) []string {
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b string) int {
+		switch {
+		case knowV2(a).threaded == knowV2(b).threaded:
+			return 0
+		case knowV2(b).threaded:
+			return -1
+		}
+		return 1
+	})
+	return list
 }
 
 // onlyV1 tells whether cgroup2 has no such controller, nor does without it: a system that uses v2 for all the rest may have it

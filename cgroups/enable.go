@@ -29,7 +29,8 @@ func (a EnableControllers) String() string {
 }
 
 // Apply writes each controller of cgroup.controllers to cgroup.subtree_control, one at a time, since the kernel takes all of a
-// write or nothing. The error joins one *Error for each controller that is missing or was refused.
+// write or nothing. The error joins one *Error for each controller that is missing or was refused. In a cgroup that has
+// processes nothing is switched on: the kernel would take some controllers, and turn it into the root of a threaded subtree.
 func (a EnableControllers) Apply(ctx context.Context) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
@@ -45,12 +46,12 @@ func (a EnableControllers) Apply(ctx context.Context) (bool, error) {
 	}
 	kept := true
 	var errs []error
-	for _, c := range u.Controllers {
+	for _, c := range domainsFirst(u.Controllers) {
 		if slices.Contains(u.SubtreeControl, c) {
 			continue
 		}
 		kept = false
-		if err := a.enable(c, u); err != nil {
+		if err := a.enable(c, u.Processes > 0 && !u.HierarchyRoot && u.Type != "domain threaded"); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -62,23 +63,28 @@ func (a EnableControllers) Apply(ctx context.Context) (bool, error) {
 	return kept && len(errs) == 0, errors.Join(errs...)
 }
 
-func (a EnableControllers) enable(controller string, u *Unified) error {
+func (a EnableControllers) enable(controller string, occupied bool) error {
 	path := filepath.Join(a.Dir, "cgroup.subtree_control")
-	err := writeFile(path, "+"+controller)
-	e, ok := errors.AsType[*Error](err)
-	if !ok {
-		return err
+	e := &Error{Op: "write", Path: path, Data: "+" + controller, Err: unix.EBUSY}
+	if !occupied {
+		err := writeFile(path, "+"+controller)
+		var ok bool
+		if e, ok = errors.AsType[*Error](err); !ok {
+			return err
+		}
 	}
 	e.Lost = knowV2(controller).lost
 	switch {
-	case errors.Is(err, unix.EBUSY):
+	case errors.Is(e.Err, unix.EBUSY):
 		e.Kind, e.Detail = ErrBusy, fmt.Sprintf("%s holds processes itself", a.Dir)
 		e.Advice = "move them to a cgroup below it"
-	case errors.Is(err, unix.EOPNOTSUPP):
-		e.Kind, e.Detail, e.Advice = ErrThreaded, strings.TrimSpace("its type is "+u.Type), adviceThreaded
-	case errors.Is(err, unix.ENOENT):
+	case errors.Is(e.Err, unix.EOPNOTSUPP):
+		// What cannot be read now is left out.
+		kind, _ := readOptional(filepath.Join(a.Dir, "cgroup.type"))
+		e.Kind, e.Detail, e.Advice = ErrThreaded, strings.TrimSpace("its type is "+kind), adviceThreaded
+	case errors.Is(e.Err, unix.ENOENT):
 		e.Kind, e.Advice = ErrNoController, "the cgroup above has to have it in cgroup.subtree_control"
-	case errors.Is(err, unix.EINVAL) && controller == "cpu":
+	case errors.Is(e.Err, unix.EINVAL) && controller == "cpu":
 		e.Detail, e.Advice = "processes with a real-time scheduling policy are in other cgroups than the root", "move them to the root"
 	}
 	return e

@@ -166,15 +166,21 @@ func shut(dir string, empty bool) (done bool, err error) {
 	if len(u.SubtreeControl) > 0 {
 		return u.Processes == 0, nil
 	}
-	for _, c := range u.Controllers {
-		err := writeFile(filepath.Join(dir, "cgroup.subtree_control"), "+"+c)
-		if err == nil {
-			return true, nil
-		}
+	control := filepath.Join(dir, "cgroup.subtree_control")
+	for _, c := range domainsFirst(u.Controllers) {
+		err := writeFile(control, "+"+c)
 		if errors.Is(err, unix.EBUSY) {
 			return false, nil
 		}
-		// Why this one cannot be switched on is for EnableControllers to say.
+		if err != nil {
+			continue // why this one cannot be switched on is for EnableControllers to say
+		}
+		// The kernel accepts a threaded controller beside processes.
+		pids, err := readPIDs(dir)
+		if err != nil || len(pids) == 0 {
+			return err == nil, err
+		}
+		return false, writeFile(control, "-"+c)
 	}
 	return empty && u.Processes == 0, nil
 }

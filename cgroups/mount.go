@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -126,8 +125,9 @@ func (a MountV1) data() string {
 	return list
 }
 
-// Apply mounts it. The same hierarchy is kept. Where the kernel mounts a controller that it has only in name, without the files
-// that v1 needs, that is an ErrNoController, though the mount stays.
+// Apply mounts it. The same hierarchy is kept, and another one at the target is an ErrForeign. That the kernel makes no new
+// hierarchies in a cgroup namespace is an ErrNamespace, that another hierarchy has a controller an ErrBusy, and that there is no
+// such controller for v1 an ErrNoController.
 func (a MountV1) Apply(ctx context.Context) (bool, error) {
 	call := mountCall{source: fsV1, target: a.Target, fstype: fsV1, flags: safeFlags, data: a.data()}
 	m, err := call.before(ctx)
@@ -141,31 +141,14 @@ func (a MountV1) Apply(ctx context.Context) (bool, error) {
 				return false, call.foreign(m, a.Lost)
 			}
 		}
-		return true, a.probe(call)
+		return true, nil
 	}
 	if err := call.do(); err != nil {
 		// The folder would be taken for a hierarchy by those who list the root.
 		_ = os.Remove(a.Target)
 		return false, a.explain(call, err)
 	}
-	return false, a.probe(call)
-}
-
-// probe looks for the files without which a controller is one in name only.
-func (a MountV1) probe(call mountCall) error {
-	for _, c := range a.Controllers {
-		k := knowV1(c)
-		if k.probeV1 == "" {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join(a.Target, k.probeV1)); err != nil {
-			e := call.error(err, k.lost)
-			e.Kind, e.Detail = ErrNoController, "it is mounted without the files of cgroup v1"
-			e.Advice = "use a kernel with " + k.optionV1 + ", or cgroup v2"
-			return e
-		}
-	}
-	return nil
+	return false, nil
 }
 
 // explain says what an errno of mounting a v1 hierarchy is about.
@@ -186,7 +169,12 @@ func (a MountV1) explain(call mountCall, err error) error {
 		e.Detail, e.Advice = a.whereElse()
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT):
 		e.Kind = ErrNoController
-		e.Advice = "the kernel does not have it for cgroup v1: look for cgroup_no_v1= and cgroup_disable= on the kernel command line"
+		e.Advice = "the kernel does not have it for cgroup v1: look for cgroup_no_v1= and cgroup_disable= on its command line"
+		for _, c := range a.Controllers {
+			if k := knowV1(c); k.optionV1 != "" {
+				e.Advice += ", and for " + k.optionV1 + " in its configuration"
+			}
+		}
 	case errors.Is(err, unix.ENODEV):
 		e.Kind, e.Advice = ErrNoCgroups, "use a kernel with CONFIG_CGROUPS and cgroup v1"
 	}

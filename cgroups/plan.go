@@ -128,14 +128,12 @@ func (p *planner) exchange(want Want) error {
 		e.Advice = "ask for auto to use it as it is"
 		return e
 	}
-	unmount := func(target, fstype string) {
-		p.add(Unmount{target, fstype, Meaning{Required: true, Why: "another cgroup version is wanted, and nobody uses this one yet"}})
-	}
+	meaning := Meaning{Required: true, Why: "another cgroup version is wanted, and nobody uses this one yet"}
 	for _, m := range slices.Backward(p.Mounts) {
-		unmount(m.Target, m.FSType)
+		p.add(Unmount{m.Target, m.FSType, m.Controllers, meaning})
 	}
 	if p.RootFSType == "tmpfs" {
-		unmount(p.Root, "tmpfs")
+		p.add(Unmount{p.Root, "tmpfs", nil, meaning})
 	}
 	// What will be found once that is done.
 	p.Mode, p.RootFSType, p.Mounts, p.Unified = None, "", nil, nil
@@ -146,14 +144,15 @@ func (p *planner) exchange(want Want) error {
 	return p.fromNone(want)
 }
 
-// unused tells whether no hierarchy has cgroups beside its root, and all of them are below the root folder.
+// unused tells whether no hierarchy has cgroups beside its root, and all of them are mounted below the root folder. Controllers
+// that are switched on in the root of cgroup2 are with nobody then.
 func (p *planner) unused() bool {
 	for _, m := range p.Mounts {
 		if m.Populated || m.Root != "/" || m.Target != p.Root && !strings.HasPrefix(m.Target, p.Root+"/") {
 			return false
 		}
 	}
-	return p.InitialNamespace() && (p.Unified == nil || len(p.Unified.SubtreeControl) == 0)
+	return p.InitialNamespace()
 }
 
 func (p *planner) add(a Action) { p.actions = append(p.actions, a) }

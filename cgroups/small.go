@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // Link makes a symbolic link.
@@ -74,38 +72,6 @@ func (a Set) Apply(ctx context.Context) (bool, error) {
 		err = writeFile(a.Path, a.Value)
 	}
 	return false, withLost(err, a.Lost)
-}
-
-// Unmount takes a mount away, to make room for another.
-type Unmount struct {
-	Target string `json:"target"`
-	FSType string `json:"fsType"`
-	Meaning
-}
-
-// String says in one line what Apply does.
-func (a Unmount) String() string { return "unmount the " + a.FSType + " at " + a.Target }
-
-// Apply unmounts it. Nothing there, or a filesystem of another type, is kept; one that is in use is an ErrBusy.
-func (a Unmount) Apply(ctx context.Context) (bool, error) {
-	if err := ctx.Err(); err != nil {
-		return false, err
-	}
-	m, err := mountedAt(a.Target)
-	if err != nil {
-		return false, withLost(err, a.Lost)
-	}
-	if m == nil || m.FSType != a.FSType {
-		return true, nil
-	}
-	if err := unix.Unmount(a.Target, unix.UMOUNT_NOFOLLOW); err != nil {
-		e := &Error{Op: "unmount", Path: a.Target, FSType: a.FSType, Err: err, Lost: a.Lost}
-		if errors.Is(err, unix.EBUSY) {
-			e.Kind, e.Advice = ErrBusy, "stop what has a file or a working directory in it"
-		}
-		return false, e
-	}
-	return false, nil
 }
 
 func withLost(err error, lost string) error {
