@@ -28,8 +28,7 @@ func (x *Index) scan() error {
 	}
 	x.records = make(map[string]*record, len(files))
 	aliases, symbols := newAliasTable(8*len(files)), newAliasTable(8*len(files))
-	x.aliases = func() (*aliasTable, error) { return aliases, nil }
-	x.symbols = func() (*aliasTable, error) { return symbols, nil }
+	x.aliases, x.symbols = &aliasFile{table: aliases}, &aliasFile{table: symbols}
 	for i, info := range infos {
 		name := NameOf(files[i])
 		x.records[name] = &record{path: files[i], deps: info.Depends}

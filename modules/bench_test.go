@@ -1,8 +1,11 @@
 package modules
 
 import (
+	"os/exec"
 	"runtime"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/internal/vm"
 )
@@ -20,15 +23,21 @@ func fullIndex(t testing.TB) Options {
 }
 
 // openAll also reads the tables that wait for their first use.
-func openAll(b *testing.B, o Options) *Index {
+func openAll(b testing.TB, o Options) *Index {
+	b.Helper()
 	x, err := Open(o)
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, table := range []func() (*aliasTable, error){x.aliases, x.symbols, x.builtinAliases} {
-		if _, err := table(); err != nil {
-			b.Fatal(err)
+	for i := range scans + 1 {
+		for _, name := range []string{"no such alias", "symbol:none"} {
+			if _, err := x.Lookup(name + strconv.Itoa(i)); err != nil {
+				b.Fatal(err)
+			}
 		}
+	}
+	if x.aliases.table == nil || x.symbols.table == nil {
+		b.Fatal("the tables were not built")
 	}
 	return x
 }
@@ -47,6 +56,40 @@ func BenchmarkOpen(b *testing.B) {
 	runtime.ReadMemStats(&after)
 	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/(1<<20), "MiB-kept")
 	runtime.KeepAlive(x)
+}
+
+// What a launch does: the index is read and used for one set of names. BenchmarkKmod is the same with kmod's modprobe.
+func BenchmarkOpenAndResolve(b *testing.B) {
+	o := fullIndex(b)
+	for b.Loop() {
+		x, err := Open(o)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := x.Resolve(Query{Names: dockerSet}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkKmod(b *testing.B) {
+	o := fullIndex(b)
+	for b.Loop() {
+		if out, err := kmodCommand(b, append([]string{"-d", o.Root, "-S", o.Release, "-a", "-D"}, dockerSet...)...).CombinedOutput(); err != nil {
+			b.Fatalf("%v\n%s", err, out)
+		}
+	}
+}
+
+// BenchmarkModprobe is this package as a program, process and all.
+func BenchmarkModprobe(b *testing.B) {
+	o := fullIndex(b)
+	program := vm.GoBuild(b, "./modules/testdata/modprobe", "build")
+	for b.Loop() {
+		if out, err := exec.Command(program, append([]string{"-d", o.Root, "-S", o.Release, "-a", "-D"}, dockerSet...)...).CombinedOutput(); err != nil {
+			b.Fatalf("%v\n%s", err, out)
+		}
+	}
 }
 
 func BenchmarkResolve(b *testing.B) {
@@ -71,5 +114,27 @@ func BenchmarkLookupAlias(b *testing.B) {
 		if m, err := x.Lookup("pci:v00008086d0000100Esv00001AF4sd00001100bc02sc00i00"); err != nil || len(m) != 1 {
 			b.Fatal(m, err)
 		}
+	}
+}
+
+// The budget for a full Debian kernel: 30 ms and 32 MiB. The best of several runs counts, as the machine has other work.
+func TestIndexBudget(t *testing.T) {
+	o := fullIndex(t)
+	best := time.Hour
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 10 {
+		begin := time.Now()
+		x := openAll(t, o)
+		best = min(best, time.Since(begin))
+		if x.Len() < 4000 {
+			t.Fatalf("this is not a full kernel: %d modules", x.Len())
+		}
+	}
+	runtime.ReadMemStats(&after)
+	allocated := (after.TotalAlloc - before.TotalAlloc) / 10
+	t.Logf("%v, %.1f MiB", best, float64(allocated)/(1<<20))
+	if best > 30*time.Millisecond || allocated > 32<<20 {
+		t.Errorf("reading the index takes %v and allocates %d bytes", best, allocated)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,8 +43,8 @@ type Index struct {
 	builtin   map[string]bool
 	configure *aliasTable // aliases of the configuration
 	// The larger tables are read with the first name that needs them; most runs of modprobe are asked for a plain name.
-	aliases        func() (*aliasTable, error) // of modules.alias
-	symbols        func() (*aliasTable, error)
+	aliases        *aliasFile
+	symbols        *aliasFile
 	builtinAliases func() (*aliasTable, error)
 }
 
@@ -124,33 +125,22 @@ func (x *Index) read() error {
 		if x.records, err = readDeps(text); err != nil {
 			return fmt.Errorf("reading %s: %w", filepath.Join(x.Dir, "modules.dep"), err)
 		}
-		x.aliases = x.table("modules.alias")
+		x.aliases = &aliasFile{path: filepath.Join(x.Dir, "modules.alias")}
 		softdep, err := x.optional("modules.softdep")
 		if err != nil {
 			return err
 		}
 		x.Config.parse(filepath.Join(x.Dir, "modules.softdep"), softdep)
-		x.symbols = x.table("modules.symbols")
+		x.symbols = &aliasFile{path: filepath.Join(x.Dir, "modules.symbols")}
 	}
 	builtin, err := x.optional("modules.builtin")
 	x.builtin = readBuiltin(builtin)
 	return err
 }
 
-// table reads a table of aliases when it is first asked for.
-func (x *Index) table(name string) func() (*aliasTable, error) {
-	return sync.OnceValues(func() (*aliasTable, error) {
-		text, err := os.ReadFile(filepath.Join(x.Dir, name))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-		return readAliases(text), nil
-	})
-}
-
 func (x *Index) file(name string) (string, error) {
 	data, err := os.ReadFile(filepath.Join(x.Dir, name))
-	return string(data), err
+	return unsafe.String(unsafe.SliceData(data), len(data)), err // nobody else has the bytes, so they do not change
 }
 
 // optional reads a file that may be missing: depmod of some age did not write all of them.

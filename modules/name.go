@@ -1,9 +1,6 @@
 package modules
 
-import (
-	"path"
-	"strings"
-)
+import "strings"
 
 // Normalize gives a module's name or an alias the form in which they are compared: the kernel takes - and _ for the same,
 // but not between the brackets of an alias pattern.
@@ -28,7 +25,7 @@ func Normalize(name string) string {
 
 // NameOf is the name of the module in a file, whatever it is compressed with: "nf_nat" of "kernel/net/nf-nat.ko.xz".
 func NameOf(file string) string {
-	name := path.Base(file)
+	name := file[strings.LastIndexByte(file, '/')+1:]
 	if dot := strings.IndexByte(name, '.'); dot >= 0 {
 		name = name[:dot]
 	}

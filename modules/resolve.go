@@ -20,18 +20,12 @@ func (x *Index) Lookup(name string) ([]Module, error) {
 		return []Module{m}, nil
 	}
 	if strings.HasPrefix(name, "symbol:") {
-		symbols, err := x.symbols()
-		if err != nil {
-			return nil, err
-		}
-		return x.named(symbols.find(name), name), nil
+		found, err := x.symbols.find(name)
+		return x.named(found, name), err
 	}
-	aliases, err := x.aliases()
-	if err != nil {
-		return nil, err
-	}
-	if found := x.named(aliases.find(name), name); len(found) > 0 {
-		return found, nil
+	aliases, err := x.aliases.find(name)
+	if found := x.named(aliases, name); err != nil || len(found) > 0 {
+		return found, err
 	}
 	if x.builtin[name] {
 		return []Module{{Name: name, Builtin: true}}, nil
