@@ -147,6 +147,15 @@ func TestScanErrors(t *testing.T) {
 	if plan, err := x.Resolve(Query{Names: []string{"a"}}); err != nil || show(plan) != "c! b_x! a!" {
 		t.Errorf("%+v, %v", plan, err)
 	}
+	// Of two modules with the same alias, the first of modules.order comes first, also where it was written before packing.
+	root := write(map[string]string{"a.ko": object("alias=q*"), "sub/z.ko": object("alias=q*")})
+	writeFile(t, filepath.Join(root, "lib/modules/1/modules.order"), "kernel/sub/z.o\nkernel/sub/z.ko.xz\n")
+	if x, err = Open(Options{Root: root, Release: "1", ConfigDirs: []string{}}); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := x.Lookup("q1"); err != nil || len(found) != 2 || found[0].Name != "z" {
+		t.Errorf("%+v, %v", found, err)
+	}
 	var cycle *CycleError
 	if _, err := open(map[string]string{"a.ko": object("depends=b"), "b.ko": object("depends=a")}); !errors.As(err, &cycle) {
 		t.Errorf("a cycle: %v", err)

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,6 +90,20 @@ func TestParseInfo(t *testing.T) {
 	}
 }
 
+// A section that claims more than the file has.
+func TestParseInfoBounds(t *testing.T) {
+	for _, at := range []int{24, 32} { // offset and size in a header of 64 bits
+		data := makeModule(true, binary.LittleEndian, testModinfo, "")
+		header := binary.LittleEndian.Uint64(data[40:]) + 64 // of .modinfo
+		for _, value := range []uint64{uint64(len(data)) + 1, 1 << 40, 1<<64 - 1} {
+			binary.LittleEndian.PutUint64(data[header+uint64(at):], value)
+			if info, err := parseInfo(data); !errors.Is(err, ErrNotModule) {
+				t.Errorf("%d at %d: %+v, %v", value, at, info, err)
+			}
+		}
+	}
+}
+
 func FuzzParseInfo(f *testing.F) {
 	f.Add(makeModule(true, binary.LittleEndian, testModinfo, "one\x00"))
 	f.Add(makeModule(false, binary.BigEndian, testModinfo, "one\x00"))
@@ -156,6 +171,15 @@ func TestDecompress(t *testing.T) {
 	}
 	if got, err := decompress(data); err != nil || !bytes.Equal(got, data) {
 		t.Errorf("plain: %v", err)
+	}
+	packed := packAll(t, data)["xz"]
+	sum := binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(data))
+	if i := bytes.Index(packed, sum); i < 0 {
+		t.Error("the xz file has no checksum")
+	} else if packed[i] ^= 1; true {
+		if _, err := decompress(packed); !errors.Is(err, errXZ) {
+			t.Errorf("a wrong checksum: %v", err)
+		}
 	}
 	if _, err := unxz(packAll(t, data)["xz"], len(data)-1); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("beyond the limit: %v", err)
