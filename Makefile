@@ -61,6 +61,7 @@ run: rootfs build/hello ## start Docker in namespaces of its own, run a containe
 .PHONY: test
 test: rootfs build/hello ## every layer of tests that this machine can run; under CI=true all of them must
 	@scripts/install-tools test
+	scripts/fetch-qemu
 	@FUZZTIME=$(FUZZTIME) scripts/test
 
 .PHONY: lint
