@@ -102,6 +102,9 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 	}
 	m.describe(reqs, archives, o)
 	next := o.Out + ".new"
+	if err := notMounted(o.Out); err != nil {
+		return nil, err
+	}
 	for _, left := range []string{next, o.Out + ".old"} { // by an interrupted run
 		if err := notMounted(left); err != nil {
 			return nil, err

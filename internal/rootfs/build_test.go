@@ -170,11 +170,29 @@ func TestBuild(t *testing.T) {
 			t.Errorf("it differs from a tree that was built at once (-want +got):\n%s", diff)
 		}
 	})
+	t.Run("a launcher that needs libraries", func(t *testing.T) {
+		o := o
+		o.Launcher = dynamicProgram(t) // which the packages do not have
+		_, err := Build(context.Background(), o)
+		var e *MissingLibraryError
+		if !errors.As(err, &e) || e.NeededBy != LauncherPath {
+			t.Errorf("got %v; want a MissingLibraryError", err)
+		}
+	})
 	t.Run("what was damaged is built anew", func(t *testing.T) {
+		retarget := func(string) error {
+			name := filepath.Join(out, "usr/sbin/iptables")
+			return errors.Join(os.Remove(name), os.Symlink("xtables-legacy-multi", name))
+		}
 		for name, damage := range map[string]func(string) error{
-			"removed": os.Remove,
-			"changed": func(name string) error { return os.WriteFile(name, []byte("x"), 0o755) },
-			"mode":    func(name string) error { return os.Chmod(name, 0o600) },
+			"another target": retarget,
+			"removed":        os.Remove,
+			"changed":        func(name string) error { return os.WriteFile(name, []byte("x"), 0o755) },
+			"mode":           func(name string) error { return os.Chmod(name, 0o600) },
+			"longer": func(name string) error {
+				at := time.Unix(at, 0)
+				return errors.Join(os.WriteFile(name, []byte("longer than before"), 0o755), os.Chtimes(name, at, at))
+			},
 			"touched": func(name string) error { return os.Chtimes(name, time.Now(), time.Now()) },
 			"folder":  func(name string) error { return errors.Join(os.Remove(name), os.Mkdir(name, 0o755)) },
 			"link":    func(name string) error { return errors.Join(os.Remove(name), os.Symlink("ps", name)) },
@@ -315,8 +333,9 @@ func TestBuildRefusesMounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Unmount(point, unix.MNT_DETACH)
-	o.Git = true
-	_, err := Build(context.Background(), o)
+	other := o
+	other.Git = true
+	_, err := Build(context.Background(), other)
 	wantError(t, err, "in use", point)
 	if _, err := os.Stat(filepath.Join(precious, "data")); err != nil {
 		t.Error(err)
@@ -324,7 +343,46 @@ func TestBuildRefusesMounted(t *testing.T) {
 	if err := unix.Unmount(point, 0); err != nil {
 		t.Fatal(err)
 	}
+	if r := build(t, o); !r.Kept {
+		t.Error("the tree that could not be replaced was not left as it was")
+	}
+	build(t, other)
+}
+
+// The manifest must never speak of another tree than the one that is there.
+func TestBuildWithoutManifest(t *testing.T) {
+	o := Options{Packages: packageFolder(t), Out: filepath.Join(t.TempDir(), "tree")}
 	build(t, o)
+	before := listing(t, o.Out)
+	blocker := ManifestPath(o.Out) + ".new"
+	if err := os.Mkdir(blocker, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	other := o
+	other.Git = true
+	_, err := Build(context.Background(), other)
+	wantError(t, err, blocker)
+	if diff := cmp.Diff(before, listing(t, o.Out)); diff != "" {
+		t.Errorf("the tree was exchanged before its manifest could be written:\n%s", diff)
+	}
+}
+
+// The tree's time is that of the newest file in the packages that are used, so that it does not depend on when it was built.
+func TestBuildTime(t *testing.T) {
+	folder := packageFolder(t)
+	newer, newest := file("./usr/bin/ps", "ps"), file("./usr/bin/unused", "x")
+	newer.ModTime, newest.ModTime = testTime.Add(time.Hour), testTime.Add(2*time.Hour)
+	putDeb(t, folder, "procps", newer)
+	putDeb(t, folder, "unused", newest)
+	m := build(t, Options{Packages: folder, Out: filepath.Join(t.TempDir(), "tree")}).Manifest
+	if want := newer.ModTime.Unix(); m.Epoch != want {
+		t.Errorf("the time is %d; want %d", m.Epoch, want)
+	}
+	for _, a := range m.Archives {
+		if a.Name == "unused" {
+			t.Error("the manifest names a package that nothing comes from")
+		}
+	}
 }
 
 // Two builds at once must not disturb each other.

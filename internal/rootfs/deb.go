@@ -71,12 +71,9 @@ func fileWriter(folder string) func(Entry, io.Reader) error {
 		if err != nil {
 			return fmt.Errorf("unpacking: %w", err)
 		}
-		n, err := io.Copy(f, r)
+		_, err = io.Copy(f, r)
 		if closeErr := f.Close(); err == nil {
 			err = closeErr
-		}
-		if err == nil && n != e.Size {
-			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
 			return fmt.Errorf("unpacking %s: %w", e.Path, err)

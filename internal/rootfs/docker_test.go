@@ -2,6 +2,7 @@ package rootfs
 
 import (
 	"archive/tar"
+	"compress/gzip"
 	"context"
 	"errors"
 	"os"
@@ -92,6 +93,11 @@ func TestDockerArchiveRefused(t *testing.T) {
 	if err := os.WriteFile(truncated, raw[:len(raw)/2], 0o644); err != nil {
 		t.Fatal(err)
 	}
+	wrong := filepath.Join(t.TempDir(), "docker-wrong.tgz")
+	raw[len(raw)-6] ^= 1 // gzip's checksum, see RFC 1952
+	if err := os.WriteFile(wrong, raw, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	text := filepath.Join(t.TempDir(), "docker-text.tgz")
 	if err := os.WriteFile(text, []byte("<html>404"), 0o644); err != nil {
 		t.Fatal(err)
@@ -101,10 +107,11 @@ func TestDockerArchiveRefused(t *testing.T) {
 		want []string
 		is   error
 	}{
-		"no file":         {"/nonexistent/docker.tgz", []string{"/nonexistent/docker.tgz"}, os.ErrNotExist},
-		"a page":          {text, []string{"docker-text.tgz", "no archive of Docker's"}, nil},
-		"half an archive": {truncated, []string{"docker-half.tgz", "damaged"}, nil},
-		"without runc":    {staticArchive(t, drop("docker/runc")), []string{"docker-99.1.tgz", "docker/runc"}, errIncomplete},
+		"no file":          {"/nonexistent/docker.tgz", []string{"/nonexistent/docker.tgz"}, os.ErrNotExist},
+		"a page":           {text, []string{"docker-text.tgz", "no archive of Docker's"}, nil},
+		"half an archive":  {truncated, []string{"docker-half.tgz", "damaged"}, nil},
+		"a wrong checksum": {wrong, []string{"docker-wrong.tgz", "damaged"}, gzip.ErrChecksum},
+		"without runc":     {staticArchive(t, drop("docker/runc")), []string{"docker-99.1.tgz", "docker/runc"}, errIncomplete},
 		"a link as runc": {staticArchive(t, func(h []*tar.Header) []*tar.Header {
 			return append(drop("docker/runc")(h), link("docker/runc", "/bin/sh"))
 		}), []string{"docker/runc"}, ErrUnsafe},

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
@@ -42,9 +41,8 @@ func write(nodes []*Node, dir string, epoch int64, progress func(done, total int
 		}
 		progress(i+1, len(nodes))
 	}
-	// Times and modes last, and a folder after what is in it: making an entry in a folder changes the folder's time.
-	all := append([]*Node{root}, nodes...)
-	for _, n := range slices.Backward(all) {
+	// Last, because making an entry in a folder changes the folder's time.
+	for _, n := range append([]*Node{root}, nodes...) {
 		if err := settle(n, filepath.Join(dir, filepath.FromSlash(n.Path)), epoch); err != nil {
 			return fmt.Errorf("making the tree: %w", err)
 		}
@@ -130,13 +128,11 @@ func unchanged(nodes []*Node, dir string, epoch int64) bool {
 	return true
 }
 
-// swap puts the tree at next in the place of the one at out, in one step, and removes the old one.
+// swap puts the tree at next in the place of the one at out, in one step, and removes the old one, below which nothing may
+// be mounted.
 func swap(next, out string) error {
 	if err := os.Rename(next, out); err == nil {
 		return nil // there was none, or an empty folder
-	}
-	if err := notMounted(out); err != nil {
-		return err
 	}
 	err := unix.Renameat2(unix.AT_FDCWD, next, unix.AT_FDCWD, out, unix.RENAME_EXCHANGE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
