@@ -13,8 +13,12 @@ const LauncherPath = "usr/bin/dockerlaunch"
 
 // launcherRequirement stands in the table for the launcher. It names no file, because no package has it.
 var launcherRequirement = Requirement{
-	Name: "dockerlaunch", Group: GroupLauncher, Why: "mounts, prepares and checks, then starts dockerd",
+	Name: "dockerlaunch", Group: GroupLauncher, Why: "mounts, prepares and checks, then starts dockerd; also modprobe, by a link",
 }
+
+// modprobePath is where the kernel looks for modprobe (/proc/sys/kernel/modprobe); the launcher is one under that name, so
+// that the tree needs no kmod.
+const modprobePath = "usr/sbin/modprobe"
 
 // launcher adds the launcher, which is the file at name.
 func (p *planner) launcher(name string) error {
@@ -25,7 +29,11 @@ func (p *planner) launcher(name string) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("the launcher %s is not a file", name)
 	}
-	return p.add(&Node{Path: LauncherPath, Kind: KindFile, Mode: 0o755, Size: info.Size(), For: []string{launcherRequirement.Name}, source: name})
+	serves := []string{launcherRequirement.Name}
+	if err := p.add(&Node{Path: LauncherPath, Kind: KindFile, Mode: 0o755, Size: info.Size(), For: serves, source: name}); err != nil {
+		return err
+	}
+	return p.add(&Node{Path: modprobePath, Kind: KindLink, Mode: 0o777, Target: "../bin/dockerlaunch", For: serves})
 }
 
 // close adds what the files of one requirement need to run: loaders, shared libraries, and what those need in turn.
