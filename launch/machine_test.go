@@ -24,7 +24,6 @@ func TestMachine(t *testing.T) {
 		Files: []vm.File{
 			{Path: "/opt/dockerd", From: program(t, "testdata/driver"), Mode: 0o755},
 			{Path: "/probe", From: program(t, "testdata/probe"), Mode: 0o755},
-			{Path: "/usr/sbin/modprobe", Link: "/init"},
 		},
 		// What the kernel does not know itself it hands to PID 1.
 		Cmdline: []string{"--", "/opt/dockerd", "-s", "overlay2", "--iptables=true"},

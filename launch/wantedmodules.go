@@ -57,12 +57,16 @@ func WantedModules(variant Variant) []modules.Want {
 		// One module for both families since 5.2.
 		{Names: []string{"xt_MASQUERADE", "ipt_MASQUERADE"}, For: "containers reaching other networks"},
 		{Names: []string{"xt_nat"}, For: "published ports"},
+		{Names: []string{"xt_mark"}, For: "published ports of Swarm services"},
+		{Names: []string{"xt_set"}, For: "bridge networks of Docker 28"},
+		{Names: []string{"ip_set_hash_net"}, For: "bridge networks of Docker 28"},
 	}
 	if variant != VariantNft {
 		wants = append(wants,
 			modules.Want{Names: []string{"ip_tables"}, For: "bridge networks with the legacy iptables"},
 			modules.Want{Names: []string{"iptable_filter"}, For: "bridge networks with the legacy iptables"},
 			modules.Want{Names: []string{"iptable_nat"}, For: "published ports with the legacy iptables"},
+			modules.Want{Names: []string{"iptable_raw"}, For: "keeping neighbours off containers' addresses, from Docker 28 on"},
 			modules.Want{Names: []string{"ip6_tables"}, For: "IPv6 networks with the legacy ip6tables"},
 			modules.Want{Names: []string{"ip6table_filter"}, For: "IPv6 networks with the legacy ip6tables"},
 			modules.Want{Names: []string{"ip6table_nat"}, For: "IPv6 networks with the legacy ip6tables"},
