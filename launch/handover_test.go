@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/dockerlaunch/dockerlaunch/internal/sandbox"
+	"github.com/dockerlaunch/dockerlaunch/internal/testenv"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -53,13 +54,9 @@ func TestHandOver(t *testing.T) {
 	if got := with(said, "fd"); len(got) > 5 {
 		t.Errorf("open files of the launcher's reached the daemon: %q", got)
 	}
-	for _, line := range said {
-		mask, ok := strings.CutPrefix(line, "SigIgn:\t")
-		if !ok {
-			mask, ok = strings.CutPrefix(line, "SigBlk:\t")
-		}
-		if ok && strings.Trim(mask, "0") != "" {
-			t.Errorf("the daemon starts with signals ignored or blocked: %s", line)
+	for _, name := range []string{"SigIgn", "SigBlk"} {
+		if mask := testenv.SignalMask(t, strings.Join(said, "\n"), name); mask != 0 {
+			t.Errorf("the daemon starts with %s %x", name, mask)
 		}
 	}
 }
