@@ -83,7 +83,11 @@ func (a Evacuate) repeat(ctx context.Context, leaf string) error {
 	end := time.Now().Add(timeout)
 	pause := time.Millisecond
 	for try := 1; ; try++ {
-		stuck, err := moveAll(a.Dir, leaf)
+		pids, err := readPIDs(a.Dir)
+		if err != nil {
+			return withLost(err, a.Lost)
+		}
+		stuck, err := moveAll(leaf, pids)
 		if err != nil {
 			return withLost(err, a.Lost)
 		}
@@ -129,12 +133,8 @@ func (a Evacuate) stuck(last []Process, tries int) error {
 	return e
 }
 
-// moveAll moves what cgroup.procs lists, and returns what could not be moved.
-func moveAll(dir, leaf string) ([]Process, error) {
-	pids, err := readPIDs(dir)
-	if err != nil {
-		return nil, err
-	}
+// moveAll moves processes to a cgroup, and returns those that are there and could not be moved.
+func moveAll(leaf string, pids []int) ([]Process, error) {
 	var stuck []Process
 	for _, pid := range pids {
 		// A 0 that is written would move the writer.

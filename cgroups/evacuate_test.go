@@ -168,6 +168,16 @@ func TestEvacuateBound(t *testing.T) {
 		if in, err := readPIDs(filepath.Join(dir, DefaultLeaf)); err != nil || !slices.Contains(in, 1) {
 			t.Errorf("this process was not moved: %v, %v", in, err)
 		}
+		// A 0 that is written would move this process, wherever it is.
+		other := newGroup(t, dir)
+		must(t, "moving", movePID(other, 1))
+		if _, err := a.Apply(t.Context()); !errors.Is(err, ErrStuck) {
+			t.Error(err)
+		}
+		if in, err := readPIDs(other); err != nil || !slices.Contains(in, 1) {
+			t.Errorf("this process was moved: %v, %v", in, err)
+		}
+		must(t, "moving", movePID(filepath.Join(dir, DefaultLeaf), 1))
 		// And time bounds it where tries do not.
 		a.Tries, a.TimeoutMS = 1_000_000, 200
 		start := time.Now()
@@ -212,6 +222,20 @@ func TestEvacuateNames(t *testing.T) {
 	}
 	if got := describeAll(many); !strings.HasSuffix(got, ", 10, and 2 more") {
 		t.Error(got)
+	}
+}
+
+// TestMoveGone has a process that ends before it is moved: 4194304 is the kernel's limit of PIDs.
+func TestMoveGone(t *testing.T) {
+	box := newBox(t)
+	pid := helper(t, "wait", box).Process.Pid
+	leaf := newGroup(t, box)
+	stuck, err := moveAll(leaf, []int{4194303, pid})
+	if len(stuck) != 0 || err != nil {
+		t.Errorf("%v, %v", stuck, err)
+	}
+	if in, err := readPIDs(leaf); err != nil || !slices.Contains(in, pid) {
+		t.Errorf("the other was not moved: %v, %v", in, err)
 	}
 }
 
