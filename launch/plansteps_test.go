@@ -1,0 +1,201 @@
+package launch
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
+	"github.com/dockerlaunch/dockerlaunch/launch/files"
+	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/mounts"
+	"golang.org/x/sys/unix"
+)
+
+// TestPlanSteps changes one fact at a time.
+func TestPlanSteps(t *testing.T) {
+	missing := mounts.State{Kind: mounts.KindMissing, Writable: true}
+	for name, c := range map[string]struct {
+		config  Config
+		change  func(f *Facts)
+		step    string
+		verdict Verdict
+		note    string
+	}{
+		"nothing at /proc": {
+			change: func(f *Facts) { f.Mounts["/proc"] = missing }, step: "mount /proc", verdict: Do,
+		},
+		"ext4 at /proc": {
+			change: func(f *Facts) {
+				f.Mounts["/proc"] = mounts.State{Kind: mounts.KindFolder, MountPoint: true, FSType: "ext4", Root: "/"}
+			}, step: "mount /proc", verdict: Refuse, note: "ext4",
+		},
+		"ext4 at /dev/mqueue costs a feature": {
+			change: func(f *Facts) {
+				f.Mounts["/dev/mqueue"] = mounts.State{Kind: mounts.KindFolder, MountPoint: true, FSType: "ext4", Root: "/"}
+			}, step: "mount /dev/mqueue", verdict: Warn, note: "ext4",
+		},
+		"no /sys/fs/selinux": {
+			change: func(f *Facts) { f.Mounts["/sys/fs/selinux"] = missing }, step: "mount /sys/fs/selinux", verdict: Skip,
+		},
+		"no CAP_SYS_ADMIN": {
+			change: func(f *Facts) { f.Host.Capabilities &^= 1 << unix.CAP_SYS_ADMIN },
+			step:   "privileges", verdict: Refuse, note: "CAP_SYS_ADMIN",
+		},
+		"no CAP_NET_ADMIN": {
+			change: func(f *Facts) { f.Host.Capabilities &^= 1 << unix.CAP_NET_ADMIN },
+			step:   "privileges", verdict: Refuse, note: "CAP_NET_ADMIN",
+		},
+		"a bounding set with a hole": {
+			change: func(f *Facts) { f.Host.Bounding &^= 1 << unix.CAP_SYS_RESOURCE },
+			step:   "bounding set", verdict: Warn, note: "docker run --privileged",
+		},
+		"/ is private in a container": {
+			change: func(f *Facts) { f.RootShared = false }, step: "propagation of /", verdict: Do,
+		},
+		"/ is private on a person's host": {
+			change: func(f *Facts) { f.RootShared, f.Host.Habitat = false, host.Host }, step: "propagation of /", verdict: Warn, note: "make-rshared",
+		},
+		"no /dev/null": {
+			change: func(f *Facts) { f.Standing["/dev/null"] = false }, step: "device /dev/null", verdict: Do,
+		},
+		"no /dev/console on a machine": {
+			change: func(f *Facts) { f.Standing["/dev/console"], f.Host.Habitat = false, host.Machine }, step: "device /dev/console", verdict: Do,
+		},
+		"no /etc/hosts": {
+			change: func(f *Facts) { f.Files["/etc/hosts"] = files.Absent }, step: "file /etc/hosts", verdict: Do,
+		},
+		"no /etc/hosts, read-only": {
+			change: func(f *Facts) { f.Files["/etc/hosts"] = files.Unwritable }, step: "file /etc/hosts", verdict: Warn, note: "read-only",
+		},
+		"a dangling /etc/resolv.conf": {
+			change: func(f *Facts) { f.Files["/etc/resolv.conf"] = files.Dangling }, step: "file /etc/resolv.conf", verdict: Warn, note: "leads nowhere",
+		},
+		"lo is down": {
+			change: func(f *Facts) { f.Host.LoopbackUp = false }, step: "network lo", verdict: Do,
+		},
+		"forwarding is dockerd's": {
+			change: func(f *Facts) { f.Host.IPForward = false }, step: "network forwarding", verdict: Skip, note: "FORWARD",
+		},
+		"forwarding, with nftables": {
+			config: Config{Daemon: []string{"dockerd", "--firewall-backend=nftables"}},
+			change: func(f *Facts) { f.Host.IPForward = false }, step: "network forwarding", verdict: Do,
+		},
+		"limits that may be raised": {
+			change: func(f *Facts) { f.Host.Limits.NoFile.Hard = 4096 }, step: "limits", verdict: Do,
+		},
+		"limits that may not be raised": {
+			change: func(f *Facts) {
+				f.Host.Limits.NoFile.Hard, f.Host.Capabilities = 4096, f.Host.Capabilities&^(1<<unix.CAP_SYS_RESOURCE)
+			}, step: "limits", verdict: Warn, note: "nofile stays at 4096",
+		},
+		"the OOM score": {
+			change: func(f *Facts) { f.Host.OOMScoreAdj = 0 }, step: "oom score", verdict: Do,
+		},
+		"the OOM score, unprivileged": {
+			change: func(f *Facts) {
+				f.Host.OOMScoreAdj, f.Host.Capabilities = 0, f.Host.Capabilities&^(1<<unix.CAP_SYS_RESOURCE)
+			}, step: "oom score", verdict: Warn, note: "CAP_SYS_RESOURCE",
+		},
+		"a data-root to be made": {
+			change: func(f *Facts) { f.Daemon.DataRoot = files.Absent }, step: "data-root /var/lib/docker", verdict: Do,
+		},
+		"a read-only data-root": {
+			change: func(f *Facts) { f.Daemon.DataRootWritable = false }, step: "data-root /var/lib/docker", verdict: Refuse, note: "volume",
+		},
+		"a data-root on overlay": {
+			change: func(f *Facts) { f.Daemon.DataRootFS = "overlay" }, step: "data-root /var/lib/docker", verdict: Warn, note: "volume",
+		},
+		"another data-root": {
+			config: Config{Daemon: []string{"dockerd", "-g", "/mnt/x"}},
+			change: func(f *Facts) { f.Daemon.DataRoot = files.Absent }, step: "data-root /mnt/x", verdict: Do,
+		},
+		"a stale PID file": {
+			change: func(f *Facts) { f.Daemon.PIDFiles = []daemon.PIDFile{{Path: "/run/docker.pid", PID: 1}} },
+			step:   "PID file /run/docker.pid", verdict: Do,
+		},
+		"the PID file of a daemon that runs": {
+			change: func(f *Facts) {
+				f.Daemon.PIDFiles = []daemon.PIDFile{{Path: "/run/docker.pid", PID: 9, Alive: true, Process: "dockerd"}}
+			}, step: "PID file /run/docker.pid", verdict: Refuse, note: "process 9",
+		},
+		"the PID file of a containerd that runs": {
+			change: func(f *Facts) {
+				f.Daemon.PIDFiles = []daemon.PIDFile{{Path: "/run/c.pid", PID: 9, Alive: true, Process: "containerd"}}
+			}, step: "PID file /run/c.pid", verdict: Keep,
+		},
+		"a module that is not loaded": {
+			change: func(f *Facts) { f.Modules["overlay"] = false }, step: "module overlay", verdict: Do,
+		},
+		"a module under its old name": {
+			change: func(f *Facts) { f.Modules["xt_MASQUERADE"], f.Modules["ipt_MASQUERADE"] = false, true },
+			step:   "module xt_MASQUERADE", verdict: Keep, note: "ipt_MASQUERADE",
+		},
+		"a module of the other variant": {
+			change: func(f *Facts) { f.IPTables = VariantLegacy }, step: "module iptable_nat", verdict: Do,
+		},
+		"a kernel without modules": {
+			change: func(f *Facts) { f.Host.LoadableModules, f.Modules = false, nil }, step: "modules", verdict: Skip,
+		},
+		"a machine's devices": {
+			change: func(f *Facts) { f.Host.Habitat = host.Machine }, step: "coldplug", verdict: Do,
+		},
+		"no iptables": {
+			change: func(f *Facts) { delete(f.Programs, "iptables") }, step: "program iptables", verdict: Refuse, note: "--iptables=false",
+		},
+		"no iptables, and none wanted": {
+			config: Config{Daemon: []string{"dockerd", "--iptables=false"}},
+			change: func(f *Facts) { delete(f.Programs, "iptables") }, step: "program iptables", verdict: Skip,
+		},
+		"no iptables, and the user knows": {
+			config: Config{Without: []string{"iptables"}},
+			change: func(f *Facts) { delete(f.Programs, "iptables") }, step: "program iptables", verdict: Warn,
+		},
+		"no git": {
+			change: func(f *Facts) { delete(f.Programs, "git") }, step: "program git", verdict: Warn,
+		},
+		"a CA bundle in the spare place": {
+			change: func(f *Facts) {
+				delete(f.Programs, "ca-certificates")
+				f.SpareCABundle, f.Files["/etc/ssl/certs/ca-certificates.crt"] = true, files.Absent
+			}, step: "file /etc/ssl/certs/ca-certificates.crt", verdict: Do,
+		},
+		"a CA bundle in the spare place is as good": {
+			change: func(f *Facts) {
+				delete(f.Programs, "ca-certificates")
+				f.SpareCABundle, f.Files["/etc/ssl/certs/ca-certificates.crt"] = true, files.Absent
+			}, step: "program ca-certificates", verdict: Keep,
+		},
+		"daemon.json that cannot be read": {
+			change: func(f *Facts) {
+				f.Daemon.ConfigErr = &daemon.ConfigError{Path: "/etc/docker/daemon.json", Line: 3, Err: unix.EINVAL}
+			},
+			step: "daemon.json", verdict: Refuse, note: "/etc/docker/daemon.json",
+		},
+		"daemon.json against an argument": {
+			config: Config{Daemon: []string{"dockerd", "--debug"}},
+			change: func(f *Facts) { f.Daemon.Config = readConfig(t, `{"debug": true}`) },
+			step:   "daemon.json", verdict: Refuse, note: "--debug",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := prepared()
+			c.change(&f)
+			p := planned(t, c.config, f)
+			i := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Name == c.step })
+			if i < 0 {
+				t.Fatalf("there is no step %q", c.step)
+			}
+			s := p.Steps[i]
+			if s.Verdict != c.verdict || !strings.Contains(s.Note, c.note) {
+				t.Errorf("%s: %s (%s), want %s (…%s…)", s.Name, s.Verdict, s.Note, c.verdict, c.note)
+			}
+			if (s.Verdict == Do) != (s.Action != nil) && s.Verdict != Warn {
+				t.Errorf("%s: the verdict is %s, and its action %v", s.Name, s.Verdict, s.Action)
+			}
+			if refused := p.Err() != nil; refused != (c.verdict == Refuse) {
+				t.Errorf("the plan's error is %v", p.Err())
+			}
+		})
+	}
+}
