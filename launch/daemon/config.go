@@ -139,10 +139,19 @@ func ReadConfig(r io.Reader) (Config, error) {
 	if err != nil {
 		return Config{}, errorAt(data, 0, fmt.Errorf("invalid JSON: %w", err))
 	}
+	last := make(map[string]int, len(top))
+	for i, m := range top {
+		last[m.key] = i
+	}
 	var all []Entry
 	at := startOf(data)
 	for _, m := range top {
-		if m.raw[0] != '{' || flatKeys[m.key] {
+		switch {
+		case m.group() != top[last[m.key]].group():
+			// What comes later under the same key replaces it, though their entries have different keys.
+			c.duplicates = append(c.duplicates, entryOf(at, m, ""))
+			continue
+		case !m.group():
 			all = append(all, entryOf(at, m, ""))
 			continue
 		}
@@ -163,6 +172,9 @@ var flatKeys = map[string]bool{
 	"builder": true, "cluster-store-opts": true, "default-network-opts": true, "default-ulimits": true,
 	"features": true, "log-opts": true, "nri-opts": true, "runtimes": true,
 }
+
+// group tells whether the member is an object that only groups options, as "proxies" does.
+func (m member) group() bool { return m.raw[0] == '{' && !flatKeys[m.key] }
 
 func entryOf(at *cursor, m member, parent string) Entry {
 	line, column := at.move(m.at)

@@ -245,6 +245,30 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// TestKeyThatIsAValueAndAnObject: the later of the two counts, as for every duplicate.
+func TestKeyThatIsAValueAndAnObject(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"proxies": 1, "proxies": {"http-proxy": "x"}}`: "http-proxy",
+		`{"proxies": {"http-proxy": "x"}, "proxies": 1}`: "proxies",
+		`{"": 0, "": {}}`: "",
+	} {
+		c, err := ReadConfig(strings.NewReader(text))
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		var keys []string
+		for _, e := range c.Entries() {
+			keys = append(keys, e.Key)
+		}
+		if got := strings.Join(keys, ","); got != want {
+			t.Errorf("%s: keys are %q, want %q", text, got, want)
+		}
+		if len(c.duplicates) != 1 {
+			t.Errorf("%s: %d duplicates", text, len(c.duplicates))
+		}
+	}
+}
+
 func FuzzReadConfig(f *testing.F) {
 	for _, s := range []string{fullConfig, "", "null", "{\"a\": 1, \"a\": {\"a\": 2}}", "[", "\ufeff{}", "{\"proxies\":{\"no-proxy\":\"x\"}}", "{\"\\u0061\": {\"b\": [1, {}]}}"} {
 		f.Add([]byte(s))
