@@ -119,7 +119,7 @@ func TestPlan(t *testing.T) {
 		{system: "docker-privileged-v2", habitat: container, want: WantV1, mode: V2, err: ErrOtherVersion, errText: "/sys/fs/cgroup: another cgroup version is mounted: it has v2, and v1 is wanted"},
 		{system: "docker-privileged-v2", habitat: container, want: WantHybrid, mode: V2, err: ErrOtherVersion},
 		{system: "docker-privileged-v2", habitat: host, mode: V2},
-		{system: "docker-privileged-v2-again", habitat: container, mode: V2, actions: nested},
+		{system: "docker-privileged-v2-again", habitat: container, mode: V2},
 		{system: "docker-v2-readonly", habitat: container, mode: V2, err: ErrReadOnly, errText: "--privileged"},
 		{system: "docker-v2-readonly", habitat: host, mode: V2, warnings: []string{"/sys/fs/cgroup is mounted read-only"}},
 		{system: "docker-v2-threaded", habitat: container, mode: V2, actions: enable, warnings: []string{`of the type "threaded"; lost: memory limits`}},
@@ -131,7 +131,7 @@ func TestPlan(t *testing.T) {
 		{system: "kubernetes-v2", habitat: container, mode: V2, actions: joined(reroot, nested)},
 		{system: "kubernetes-v2-bound", habitat: container, mode: V2, actions: joined(reroot, nested)},
 		{system: "container-v2-foreign-mount", habitat: container, mode: V2, actions: joined(reroot, nested)},
-		{system: "container-v2-systemd", habitat: container, mode: V2, actions: nested, warnings: []string{"somebody else manages cgroups here: this process is in /system.slice/docker.service"}},
+		{system: "container-v2-systemd", habitat: container, mode: V2, actions: enable, warnings: []string{"somebody else manages cgroups here: this process is in /system.slice/docker.service"}},
 
 		// Hosts, on which nothing is changed, and hybrids.
 		{system: "systemd-v2-host", habitat: host, mode: V2},

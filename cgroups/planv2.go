@@ -63,7 +63,9 @@ func (p *planner) keepV2() error {
 	// In the root of the hierarchy processes may stay. After Reroot it is another cgroup that counts.
 	reroot := !own && p.habitat.Container
 	threaded := !reroot && p.isThreaded()
-	if reroot || !threaded && !p.Unified.HierarchyRoot {
+	// Without processes, and with controllers handed down, the kernel lets none in any more.
+	empty := p.Unified.Processes == 0 && len(p.Unified.SubtreeControl) > 0
+	if reroot || !threaded && !p.Unified.HierarchyRoot && !empty {
 		p.evacuate()
 	}
 	if reroot {
@@ -73,8 +75,20 @@ func (p *planner) keepV2() error {
 	if !threaded {
 		p.missingV2()
 	}
-	p.enable(nil)
+	if !p.handsDownAll() {
+		p.enable(nil)
+	}
 	return nil
+}
+
+// handsDownAll tells whether the cgroups below have every controller that this one has.
+func (p *planner) handsDownAll() bool {
+	for _, name := range p.Unified.Controllers {
+		if !slices.Contains(p.Unified.SubtreeControl, name) {
+			return false
+		}
+	}
+	return true
 }
 
 // readOnly stops where cgroups are to be made; on a person's host it is left to whoever makes them to complain.
