@@ -65,6 +65,28 @@ func TestObserveNamespace(t *testing.T) {
 	}
 }
 
+// TestOwnRootOutside is a process that joined a container's cgroup namespace, and not its cgroup.
+func TestOwnRootOutside(t *testing.T) {
+	f := observed(t, "docker-privileged-v2")
+	f.Membership = []Membership{{Path: "/../other"}}
+	if f.OwnRoot(DefaultLeaf) {
+		t.Error("it counts as being in the container's cgroup")
+	}
+}
+
+// TestObserveHidden has all cgroup mounts hidden below another sysfs.
+func TestObserveHidden(t *testing.T) {
+	p := captured(t, "hybrid-vm")
+	path := filepath.Join(p.Tree, "proc/self/mountinfo")
+	text := read(t, path) + "\n90 27 0:90 / /sys rw - sysfs sysfs rw\n"
+	must(t, "writing", os.WriteFile(path, []byte(text), 0o644))
+	f, err := Observe(p)
+	must(t, "observing", err)
+	if f.Mode != None || f.RootFSType != "" || len(f.Mounts) != 0 {
+		t.Errorf("%v, %q, %+v", f.Mode, f.RootFSType, f.Mounts)
+	}
+}
+
 // TestObserveJSON wants facts that survive being written down.
 func TestObserveJSON(t *testing.T) {
 	for _, name := range systems(t) {

@@ -2,13 +2,17 @@ package cgroups
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -97,6 +101,11 @@ func rerootInside(t *testing.T) {
 	if !slices.Equal(f.Unified.SubtreeControl, f.Unified.Controllers) || len(f.Unified.Controllers) == 0 {
 		t.Errorf("of the controllers %v only %v are on", f.Unified.Controllers, f.Unified.SubtreeControl)
 	}
+	table, err := readTable("/proc/thread-self/mountinfo")
+	must(t, "reading the mount table", err)
+	if n := strings.Count(fmt.Sprint(targets(table)), DefaultRoot); n != 1 {
+		t.Errorf("there are %d mounts at %s", n, DefaultRoot)
+	}
 	// A child of this thread is in the namespace too: this is how a container manager is started.
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = []string{helperVar + "=wait"}
@@ -113,12 +122,28 @@ func rerootInside(t *testing.T) {
 	}
 }
 
-// sysAdmin takes CAP_SYS_ADMIN from the calling thread's effective set, and gives it back.
+func targets(table []*mountinfo.Info) (list []string) {
+	for _, m := range table {
+		list = append(list, m.Mountpoint)
+	}
+	return list
+}
+
+// sysAdmin takes CAP_SYS_ADMIN from the calling thread's effective set, and gives it back. The goroutine keeps the thread in
+// between.
 func sysAdmin(t *testing.T) (drop, restore func()) {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var had [2]unix.CapUserData
 	must(t, "capget", unix.Capget(&head, &had[0]))
 	less := had
 	less[0].Effective &^= 1 << unix.CAP_SYS_ADMIN
-	return func() { must(t, "capset", unix.Capset(&head, &less[0])) }, func() { must(t, "capset", unix.Capset(&head, &had[0])) }
+	drop = func() {
+		runtime.LockOSThread()
+		must(t, "capset", unix.Capset(&head, &less[0]))
+	}
+	restore = func() {
+		must(t, "capset", unix.Capset(&head, &had[0]))
+		runtime.UnlockOSThread()
+	}
+	return drop, restore
 }
