@@ -1,5 +1,5 @@
 // Package sandbox starts a launcher as PID 1 of namespaces of its own on a root tree, as a kernel would: nothing is
-// mounted but the root, lo is down, stdin is /dev/null. It is what `make run` and the namespace tests stand on; no part of
+// mounted but the root, lo is down, IPv4 is not forwarded, stdin is /dev/null. It is what `make run` and the namespace tests stand on; no part of
 // it goes into the launcher.
 //
 // A program that uses it calls Init first, in main or in TestMain, because the sandbox runs the same binary again for the

@@ -55,6 +55,9 @@ func closeFrom3() {
 }
 
 func (c *stageConfig) start(out *json.Encoder) error {
+	if err := stopForwarding(); err != nil {
+		return err
+	}
 	if !c.HostCgroupNS {
 		if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
 			return fmt.Errorf("making a cgroup namespace: %w", err)
@@ -89,6 +92,16 @@ func (c *stageConfig) start(out *json.Encoder) error {
 		return fmt.Errorf("executing %s: %w%s", LauncherPath, err, hint)
 	}
 	return nil // not reached
+}
+
+// stopForwarding turns off IPv4 forwarding in this network namespace, through the host's /proc: what is below /proc/sys/net is
+// the reader's own. A new namespace takes the setting over from the machine's first one unless net.core.devconf_inherit_init_net
+// is 2 (Documentation/admin-guide/sysctl/net.rst), so that beside a Docker daemon it would start turned on.
+func stopForwarding() error {
+	if err := os.WriteFile(ipForward, []byte("0"), 0); err != nil {
+		return fmt.Errorf("turning off forwarding in the sandbox: %w", err)
+	}
+	return nil
 }
 
 // dropPrivileges takes what the options take from the launcher.

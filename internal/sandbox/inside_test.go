@@ -21,6 +21,7 @@ type found struct {
 	Args, Env                        []string
 	ProcBefore, SysBefore, Root      []string
 	Mountinfo, Cgroup, Status, Route string
+	Forward                          string
 	Namespaces, FDs                  map[string]string
 	Up                               map[string]bool
 }
@@ -92,6 +93,9 @@ func TestInside(t *testing.T) {
 	}
 	if !strings.Contains(r.Route, "eth0\t00000000\t") {
 		t.Errorf("no default route through eth0:\n%s", r.Route)
+	}
+	if r.Forward != "0" { // on a machine that forwards, it is inherited
+		t.Errorf("ip_forward is %s", r.Forward)
 	}
 	if r.FDs["0"] != "/dev/null" {
 		t.Errorf("stdin is %q", r.FDs["0"])

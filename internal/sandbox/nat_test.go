@@ -70,8 +70,9 @@ func TestNAT(t *testing.T) {
 	}
 	o := options(t, "cat", "/etc/resolv.conf")
 	o.NAT = true
-	if f := forwarding(t); f != "0" {
-		t.Fatalf("forwarding of a new namespace: %s", f)
+	// A new namespace may have it from the machine's first one.
+	if err := os.WriteFile(ipForward, []byte("0"), 0); err != nil {
+		t.Fatal(err)
 	}
 	first := start(t, o)
 	if code := first.Wait(); code != 0 {
@@ -153,5 +154,21 @@ func TestNATTools(t *testing.T) {
 	}
 	if tried == 0 {
 		testenv.Missing(t, "neither nft nor iptables is here")
+	}
+}
+
+// In a namespace of the test's own, as what a new namespace has is the machine's affair.
+func TestStopForwarding(t *testing.T) {
+	if !ownNet(t) {
+		return
+	}
+	if err := os.WriteFile(ipForward, []byte("1"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := stopForwarding(); err != nil {
+		t.Fatal(err)
+	}
+	if f := forwarding(t); f != "0" {
+		t.Errorf("forwarding is %s", f)
 	}
 }

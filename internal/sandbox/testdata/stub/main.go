@@ -31,6 +31,7 @@ type Report struct {
 	FDs        map[string]string
 	Up         map[string]bool // by network device
 	Route      string
+	Forward    string
 	Root       []string
 }
 
@@ -138,6 +139,7 @@ func report() {
 	check(os.MkdirAll("/proc", 0o755))
 	check(syscall.Mount("proc", "/proc", "proc", 0, ""))
 	r.Mountinfo, r.Cgroup, r.Route, r.Status = read("/proc/self/mountinfo"), read("/proc/self/cgroup"), read("/proc/net/route"), read("/proc/self/status")
+	r.Forward = strings.TrimSpace(read("/proc/sys/net/ipv4/ip_forward"))
 	for _, n := range names("/proc/self/ns") {
 		r.Namespaces[n], _ = os.Readlink("/proc/self/ns/" + n)
 	}
