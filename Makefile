@@ -25,6 +25,10 @@ STAMP   := $(VERSION)$(if $(COMMIT),+$(COMMIT)$(DIRTY))
 # Settings of the person or the machine that would change the bytes are put aside.
 GO_BUILD := env -u GOFLAGS -u GOEXPERIMENT CGO_ENABLED=0 GOAMD64=v1 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(STAMP)'
 
+$(if $(filter 0 1,$(WITH_GIT)),,$(error WITH_GIT is 0 or 1, and not "$(WITH_GIT)"))
+$(if $(filter 0 1,$(NAT)),,$(error NAT is 0 or 1, and not "$(NAT)"))
+$(if $(DEBIAN_SUITE),,$(error DEBIAN_SUITE is empty: it is bookworm, trixie or sid))
+
 ROOTFS   := build/rootfs
 PACKAGES := build/packages/$(DEBIAN_SUITE)
 ROOTFS_FLAGS := $(if $(filter 0,$(WITH_GIT)),--without-git) $(if $(DOCKER_TGZ),--docker-tgz '$(DOCKER_TGZ)')

@@ -30,7 +30,7 @@ type Evacuate struct {
 	Leaf string `json:"leaf"`
 	// Tries and TimeoutMS, in milliseconds, bound the work; 0 means DefaultTries and DefaultTimeout.
 	Tries     int `json:"tries"`
-	TimeoutMS int `json:"timeoutMs"`
+	TimeoutMS int `json:"timeout_ms"`
 	Meaning
 }
 

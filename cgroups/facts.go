@@ -11,20 +11,20 @@ type Facts struct {
 	// Root is where the hierarchies are or are to be, usually DefaultRoot.
 	Root string `json:"root"`
 	// RootFSType is the filesystem that is mounted at Root itself; empty where nothing is.
-	RootFSType string `json:"rootFsType,omitempty"`
+	RootFSType string `json:"root_fs_type,omitempty"`
 	// KernelV1 and KernelV2 tell whether /proc/filesystems has cgroup and cgroup2.
-	KernelV1 bool `json:"kernelV1"`
-	KernelV2 bool `json:"kernelV2"`
+	KernelV1 bool `json:"kernel_v1"`
+	KernelV2 bool `json:"kernel_v2"`
 	// CompleteV2 tells whether the kernel's cgroup2 can do what containers need: from Linux 4.15 on it has the cpu controller
 	// and device rules. /sys/kernel/cgroup/delegate came with the same release.
-	CompleteV2 bool `json:"completeV2"`
+	CompleteV2 bool `json:"complete_v2"`
 	// Features is /sys/kernel/cgroup/features, which lists the mount options of cgroup2; nil where the file is missing.
 	Features []string `json:"features,omitempty"`
 	// Controllers is /proc/cgroups, and Membership /proc/thread-self/cgroup.
 	Controllers []Controller `json:"controllers,omitempty"`
 	Membership  []Membership `json:"membership,omitempty"`
 	// InitPath is the cgroup2 path of PID 1, empty where it cannot be read.
-	InitPath string `json:"initPath,omitempty"`
+	InitPath string `json:"init_path,omitempty"`
 	// Namespace is the cgroup namespace, as /proc/thread-self/ns/cgroup names it; empty before Linux 4.6.
 	Namespace string `json:"namespace,omitempty"`
 	// Mounts are the cgroup mounts that can be reached, in the order of the mount table.
@@ -37,12 +37,12 @@ type Facts struct {
 type Mount struct {
 	Target string `json:"target"`
 	// FSType is cgroup or cgroup2.
-	FSType string `json:"fsType"`
+	FSType string `json:"fstype"`
 	// Root is the path within the hierarchy that is mounted, as seen from the cgroup namespace.
 	Root string `json:"root"`
 	// Controllers are those of a v1 hierarchy, with name=NAME among them where it has a name.
 	Controllers []string `json:"controllers,omitempty"`
-	ReadOnly    bool     `json:"readOnly,omitempty"`
+	ReadOnly    bool     `json:"read_only,omitempty"`
 	// Populated says that there are cgroups below the one that is mounted.
 	Populated bool `json:"populated,omitempty"`
 }
@@ -52,11 +52,11 @@ type Unified struct {
 	Target string `json:"target"`
 	// Controllers and SubtreeControl are cgroup.controllers and cgroup.subtree_control.
 	Controllers    []string `json:"controllers,omitempty"`
-	SubtreeControl []string `json:"subtreeControl,omitempty"`
+	SubtreeControl []string `json:"subtree_control,omitempty"`
 	// Type is cgroup.type; empty at the root of the hierarchy, which has none, and before Linux 4.14.
 	Type string `json:"type,omitempty"`
 	// HierarchyRoot says that it is the root of the whole hierarchy, which may hold processes beside controllers.
-	HierarchyRoot bool `json:"hierarchyRoot"`
+	HierarchyRoot bool `json:"hierarchy_root"`
 	// Processes is the number of those that cgroup.procs lists.
 	Processes int `json:"processes"`
 }

@@ -268,7 +268,7 @@ func TestPlanAsJSON(t *testing.T) {
 	want := `[{"target":"/sys/fs/cgroup","leaf":"init","required":false,` +
 		`"why":"this container shares the cgroup namespace of its host: it is in /kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod8f3b.slice/cri-containerd-77d0.scope",` +
 		`"lost":"` + lostOwnRoot + `"},` +
-		`{"dir":"/sys/fs/cgroup","leaf":"init","tries":200,"timeoutMs":5000,"required":true,"why":"` + whyEvacuate + `","lost":"` + lostEnable + `"},` +
+		`{"dir":"/sys/fs/cgroup","leaf":"init","tries":200,"timeout_ms":5000,"required":true,"why":"` + whyEvacuate + `","lost":"` + lostEnable + `"},` +
 		`{"dir":"/sys/fs/cgroup","expect":["memory","cpu","pids","io","cpuset"],"nested":true,"required":false,"why":"` + whyEnable + `","lost":"` + lostEnable + `"}]`
 	if diff := cmp.Diff(want, encode(t, actions)); diff != "" {
 		t.Error(diff)

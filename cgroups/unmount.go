@@ -14,7 +14,7 @@ import (
 // Unmount takes a mount away, to make room for another.
 type Unmount struct {
 	Target string `json:"target"`
-	FSType string `json:"fsType"`
+	FSType string `json:"fstype"`
 	// Controllers are those of a v1 hierarchy that are wanted elsewhere.
 	Controllers []string `json:"controllers,omitempty"`
 	Meaning

@@ -96,7 +96,8 @@ func (s Step) apply(ctx context.Context) (result Result) {
 		case s.Verdict == Warn:
 			result.Outcome = Warned
 		case kept:
-			result.Outcome = Kept
+			// The plan's reason was one for doing it.
+			result.Outcome, result.Reason = Kept, ""
 		default:
 			result.Outcome = Done
 		}

@@ -1,11 +1,13 @@
 package launch
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/dockerlaunch/dockerlaunch/cgroups"
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/launch/preflight"
 	"github.com/sirupsen/logrus"
 )
 
@@ -35,11 +37,22 @@ func (c Config) request() (request, error) {
 	if err != nil {
 		return request{}, &UsageError{err}
 	}
+	// A name that is misspelt is found before anything is done.
+	if _, err := preflight.Judge(preflight.Table(), nil, preflight.Conditions{}, c.Without); err != nil {
+		return request{}, &UsageError{err}
+	}
 	r := request{command: command}
 	if command.IsDockerd() {
 		r.args = daemon.ParseArgs(command.Args)
 	}
 	return r, nil
+}
+
+// DebugWanted tells what DOCKER_LAUNCH_DEBUG, given its value, asks for. One that is no truth value counts as yes: who
+// sets it wants to see more.
+func DebugWanted(value string) bool {
+	yes, err := strconv.ParseBool(value)
+	return yes || err != nil && value != ""
 }
 
 func (c Config) log() logrus.FieldLogger {

@@ -94,7 +94,7 @@ func TestDocker(t *testing.T) {
 	t.Run("bridge network", func(t *testing.T) {
 		id := docker(t, s, "run", "-d", "probe", "serve", ":80", "hello over the bridge")
 		defer docker(t, s, "rm", "-f", id)
-		address := docker(t, s, "inspect", "--format", "{{.NetworkSettings.IPAddress}}", id)
+		address := docker(t, s, "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", id)
 		if got := docker(t, s, "run", "--rm", "probe", "dial", address+":80"); got != "hello over the bridge" {
 			t.Errorf("another container says %q", got)
 		}

@@ -119,7 +119,7 @@ func TestPlanErr(t *testing.T) {
 		t.Error("an empty plan has an error")
 	}
 	p.add(Step{Name: "a", Verdict: Warn, Note: "x"})
-	if p.Err() != nil || len(p.Warnings()) != 1 {
+	if p.Err() != nil {
 		t.Error("a warning is an error")
 	}
 	p.add(Step{Name: "b", Verdict: Refuse, Note: "y"})
@@ -131,6 +131,14 @@ func TestPlanErr(t *testing.T) {
 	p.problem = &ExecError{Daemon: "d", Err: fs.ErrNotExist}
 	if ExitStatus(p.Err()) != ExitNotFound {
 		t.Errorf("%v", p.Err())
+	}
+}
+
+func TestDebugWanted(t *testing.T) {
+	for value, want := range map[string]bool{"": false, "true": true, "1": true, "false": false, "0": false, "please": true} {
+		if got := DebugWanted(value); got != want {
+			t.Errorf("DOCKER_LAUNCH_DEBUG=%q: %v, want %v", value, got, want)
+		}
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"path/filepath"
+	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/cgroups"
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
@@ -23,16 +25,22 @@ type Facts struct {
 	Mounts map[string]mounts.State `json:"mounts"`
 	// ProcMounted tells whether /proc is there; without it most of the other facts are not known.
 	ProcMounted bool `json:"proc_mounted"`
-	// RootShared tells whether mounts below / propagate.
+	// RootShared tells whether / and all mounts on it propagate.
 	RootShared bool          `json:"root_shared"`
 	Cgroups    cgroups.Facts `json:"cgroups"`
-	// Standing names the device nodes and links that are there and right.
-	Standing map[string]bool `json:"standing"`
+	// Standing names the device nodes and links that are there and right, Wrong tells of those that something else is in
+	// the place of.
+	Standing map[string]bool   `json:"standing"`
+	Wrong    map[string]string `json:"wrong,omitempty"`
 	// Files tells for each file and folder that Docker expects what stands there.
 	Files    map[string]files.State `json:"files"`
 	Programs preflight.Found        `json:"programs"`
-	// IPTables is the variant of the iptables that dockerd would call.
-	IPTables Variant `json:"iptables"`
+	// IPTablesGoal is the program that the links of iptables lead to, which tells its variant; "" where there is none.
+	IPTablesGoal string `json:"iptables_goal"`
+	// ContainerdRuns tells whether a containerd answers where dockerd looks for one before it starts its own.
+	ContainerdRuns bool `json:"containerd_runs"`
+	// ModuleIndex tells whether there is a folder of modules for the running kernel.
+	ModuleIndex bool `json:"module_index"`
 	// Modules tells which kernel modules are loaded or built in, as far as the kernel says so.
 	Modules map[string]bool `json:"modules,omitempty"`
 	// SpareCABundle tells whether preflight.SpareCABundle is there.
@@ -51,6 +59,8 @@ type DaemonFacts struct {
 	ConfigErr error         `json:"-"`
 	// DataRoot is what stands at the data-root.
 	DataRoot files.State `json:"data_root"`
+	// DataRootFile tells that something that is no folder stands at the data-root.
+	DataRootFile bool `json:"data_root_file,omitempty"`
 	// DataRootFS is the filesystem that the data-root lies on, or will lie on; "" where unknown.
 	DataRootFS string `json:"data_root_fs"`
 	// DataRootWritable tells whether images can be stored there.
@@ -76,10 +86,8 @@ func Observe(c Config) (Facts, error) {
 	if f.Mounts, err = observeMounts(info); err != nil {
 		return f, err
 	}
-	f.Standing = observeStanding()
-	if root, ok := info.At("/"); ok {
-		f.RootShared = root.Shared()
-	}
+	f.observeStanding()
+	f.RootShared = mounts.Propagation{Target: "/"}.Stands()
 	// Which hierarchies there are is read from /proc.
 	if f.ProcMounted = !info.Empty(); f.ProcMounted {
 		if f.Cgroups, err = cgroups.Observe(cgroups.Paths{}); err != nil {
@@ -90,15 +98,34 @@ func Observe(c Config) (Facts, error) {
 		return f, err
 	}
 	f.Programs = preflight.Look(preflight.Table(), c.path())
-	f.IPTables = variantOf(f.Programs["iptables"])
+	if iptables := f.Programs["iptables"]; iptables != "" {
+		if f.IPTablesGoal, err = filepath.EvalSymlinks(iptables); err != nil {
+			return f, fmt.Errorf("following the links of %s: %w", iptables, err)
+		}
+	}
+	f.ContainerdRuns = answers(daemon.SystemContainerd)
 	if f.Host.LoadableModules {
-		if f.Modules, err = observeModules(f.IPTables); err != nil {
+		if f.Modules, err = observeModules(); err != nil {
+			return f, err
+		}
+		if f.ModuleIndex, err = moduleIndex(); err != nil {
 			return f, err
 		}
 	}
 	f.SpareCABundle = preflight.FileExists(preflight.SpareCABundle)
 	f.Daemon, err = observeDaemon(r, c.path(), info)
 	return f, err
+}
+
+// answers tells whether somebody listens on a unix socket.
+func answers(path string) bool {
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err != nil {
+		return false
+	}
+	// What a probe's connection says when it is closed is nobody's concern.
+	_ = c.Close()
+	return true
 }
 
 func observeMounts(info mounts.Info) (map[string]mounts.State, error) {
@@ -113,19 +140,26 @@ func observeMounts(info mounts.Info) (map[string]mounts.State, error) {
 	return states, nil
 }
 
-// observeStanding asks each device and link whether anything is to be done about it. One that is wrong does not stand, and
-// says why when its step is taken.
-func observeStanding() map[string]bool {
-	standing := map[string]bool{}
+// observeStanding asks each device and link whether anything is to be done about it.
+func (f *Facts) observeStanding() {
+	f.Standing, f.Wrong = map[string]bool{}, map[string]string{}
+	see := func(path string, thing interface {
+		Stands() bool
+		Wrong() error
+	}) {
+		f.Standing[path] = thing.Stands()
+		if err := thing.Wrong(); err != nil {
+			f.Wrong[path] = err.Error()
+		}
+	}
 	for _, d := range mounts.Devices("/dev") {
-		standing[d.Path] = d.Stands()
+		see(d.Path, d)
 	}
 	for _, l := range mounts.Links("/dev") {
-		standing[l.Path] = l.Stands()
+		see(l.Path, l)
 	}
 	v := mounts.NewVarRun()
-	standing[v.Path] = v.Stands()
-	return standing
+	see(v.Path, v)
 }
 
 func observeFiles() (map[string]files.State, error) {
@@ -164,6 +198,7 @@ func observeDaemon(r request, path string, info mounts.Info) (DaemonFacts, error
 		return f, err
 	}
 	f.DataRootFS, f.DataRootWritable = state.FSType, state.Writable
+	f.DataRootFile = state.Kind == mounts.KindOther
 	if f.DataRoot, err = files.Observe(dataRoot); err != nil {
 		return f, err
 	}

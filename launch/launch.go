@@ -13,7 +13,6 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -35,7 +34,7 @@ func LaunchDocker(docker string, args ...string) error {
 	} else if len(args) > 0 {
 		c.Daemon = append([]string{"dockerd"}, args...)
 	}
-	if debug, err := strconv.ParseBool(os.Getenv("DOCKER_LAUNCH_DEBUG")); err == nil && debug {
+	if DebugWanted(os.Getenv("DOCKER_LAUNCH_DEBUG")) {
 		log := logrus.New()
 		log.SetLevel(logrus.DebugLevel)
 		c.Log = log

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
 	"github.com/dockerlaunch/dockerlaunch/modules"
 )
@@ -20,30 +24,26 @@ const coldplugLimit = 10 * time.Second
 type moduleLoader struct {
 	wants   []modules.Want
 	once    sync.Once
-	indexed bool
 	results map[string]modules.WantResult
 	err     error
 }
 
-// openLoader reads the index of the running kernel. Without one the loader can only ask the kernel.
-func openLoader() (l *modules.Loader, indexed bool, err error) {
+// openLoader reads the index of the running kernel; the error matches modules.ErrNoModules where there is none.
+func openLoader() (*modules.Loader, error) {
 	cmdline, err := modules.ReadCommandLine()
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	index, err := modules.Open(modules.Options{CommandLine: cmdline})
-	switch {
-	case errors.Is(err, modules.ErrNoModules):
-		return &modules.Loader{}, false, nil
-	case err != nil:
-		return nil, false, err
+	if err != nil {
+		return nil, err
 	}
-	return &modules.Loader{Index: index}, true, nil
+	return &modules.Loader{Index: index}, nil
 }
 
 func (m *moduleLoader) load(ctx context.Context) {
 	var loader *modules.Loader
-	if loader, m.indexed, m.err = openLoader(); m.err != nil {
+	if loader, m.err = openLoader(); m.err != nil {
 		return
 	}
 	m.results = map[string]modules.WantResult{}
@@ -69,16 +69,52 @@ func (m LoadModule) Apply(ctx context.Context) (kept bool, err error) {
 	if m.loader.err != nil {
 		return false, fmt.Errorf("kernel module %s: %w. Lost, unless it is built in: %s", m.Names[0], m.loader.err, m.For)
 	}
-	switch r := m.loader.results[m.Names[0]]; {
-	case r.Way == modules.Missing && !m.loader.indexed:
-		// What is built in and has no parameters shows up nowhere without modules.builtin.
-		return false, fmt.Errorf("kernel module %s: there is no /lib/modules here for this kernel, and asked for it the kernel did not load it. "+
-			"Lost, unless it is built in: %s. Load it on the host: modprobe %s", m.Names[0], m.For, m.Names[0])
-	case r.Way == modules.Missing:
+	r := m.loader.results[m.Names[0]]
+	if r.Way == modules.Missing {
 		return false, errors.New(r.Warning())
-	default:
-		return r.Way != modules.WayLoaded && r.Way != modules.WayRequested, nil
 	}
+	return r.Way != modules.WayLoaded && r.Way != modules.WayRequested, nil
+}
+
+// RequestModules asks the kernel for modules where there is no /lib/modules to load them from, as in a container: it asks
+// the modprobe of the system that it was booted with.
+type RequestModules struct {
+	Wants []modules.Want `json:"wants"`
+}
+
+// String tells what Apply does.
+func (r RequestModules) String() string {
+	names, _ := describe(r.Wants)
+	return "ask the kernel to load " + names
+}
+
+// Apply asks for all of them. What did not come is told in one line: most of it may be built in, which shows nowhere
+// without modules.builtin.
+func (r RequestModules) Apply(ctx context.Context) (kept bool, err error) {
+	var missing []modules.Want
+	for _, result := range (&modules.Loader{}).Want(ctx, r.Wants) {
+		if result.Way == modules.Missing {
+			missing = append(missing, result.Want)
+		}
+	}
+	if len(missing) == 0 {
+		return false, nil
+	}
+	names, lost := describe(missing)
+	return false, fmt.Errorf("there is no /lib/modules for this kernel here, and the kernel did not load %s when it was asked. "+
+		"Lost, where they are not built in: %s. Load them on the host: modprobe -a %s", names, lost, names)
+}
+
+// describe lists today's names of what is wanted, and the features, each once.
+func describe(wants []modules.Want) (names, features string) {
+	var list, lost []string
+	for _, w := range wants {
+		list = append(list, w.Names[0])
+		if !slices.Contains(lost, w.For) {
+			lost = append(lost, w.For)
+		}
+	}
+	return strings.Join(list, " "), strings.Join(lost, ", ")
 }
 
 // PlugDevices loads the drivers of the machine's devices.
@@ -89,12 +125,9 @@ func (PlugDevices) String() string { return "load the drivers of the devices bel
 
 // Apply loads what matches the devices, and returns when no new one appears, or after coldplugLimit.
 func (PlugDevices) Apply(ctx context.Context) (kept bool, err error) {
-	loader, indexed, err := openLoader()
+	loader, err := openLoader()
 	if err != nil {
-		return false, err
-	}
-	if !indexed {
-		return false, errors.New("there is no /lib/modules for this kernel. Lost, unless their drivers are built in: disks and network cards")
+		return false, fmt.Errorf("%w. Lost, unless their drivers are built in: disks and network cards", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, coldplugLimit)
 	defer cancel()
@@ -103,7 +136,12 @@ func (PlugDevices) Apply(ctx context.Context) (kept bool, err error) {
 }
 
 // modules plans the kernel modules that Docker wants, and on a machine those of its devices.
-func (p *Plan) modules(f Facts) {
+func (p *Plan) modules(e daemon.Effective, f Facts) {
+	p.bridgeNetfilter = f.Host.BridgeNetfilter
+	if !f.ProcMounted {
+		p.add(Step{Name: "modules", Why: "the kernel's features that Docker uses", Verdict: Do, Note: "which are missing is known once /proc is mounted"})
+		return
+	}
 	if !f.Host.LoadableModules {
 		p.add(Step{Name: "modules", Why: "the kernel's features that Docker uses", Verdict: Skip, Note: "this kernel has no loadable modules"})
 		return
@@ -111,31 +149,70 @@ func (p *Plan) modules(f Facts) {
 	if f.Host.Habitat == host.Machine {
 		p.add(Step{Name: "coldplug", Why: "disks and network cards need their drivers", Verdict: Do, Action: PlugDevices{}})
 	}
-	wants := WantedModules(f.IPTables)
+	wants := WantedModules(firewallOf(e, f.IPTablesGoal))
 	loader := &moduleLoader{wants: wants}
+	var open []modules.Want
 	for _, w := range wants {
-		s := Step{Name: "module " + w.Names[0], Why: w.For, Verdict: Do, Action: LoadModule{Names: w.Names, For: w.For, loader: loader}}
-		for _, name := range w.Names {
-			if f.Modules[name] {
-				s.Verdict, s.Note, s.Action = Keep, name+" is in the kernel", nil
-				break
-			}
+		s := Step{Name: "module " + w.Names[0], Why: w.For, Verdict: Keep}
+		switch i := slices.IndexFunc(w.Names, func(name string) bool { return f.Modules[name] }); {
+		case i >= 0:
+			s.Note = w.Names[i] + " is in the kernel"
+		case !f.ModuleIndex:
+			open = append(open, w)
+			continue
+		default:
+			s.Verdict, s.Action = Do, LoadModule{Names: w.Names, For: w.For, loader: loader}
+			p.bridgeNetfilter = p.bridgeNetfilter || w.Names[0] == bridgeNetfilter
 		}
 		p.add(s)
 	}
+	if len(open) > 0 {
+		p.add(Step{Name: "modules of the host", Why: "the kernel's features that Docker uses", Verdict: Do, Action: RequestModules{Wants: open}})
+	}
 }
 
-// observeModules tells which of the wanted modules the kernel has, as far as it says so.
-func observeModules(variant Variant) (map[string]bool, error) {
-	has := map[string]bool{}
-	for _, w := range WantedModules(variant) {
-		for _, name := range w.Names {
-			presence, err := modules.Kernel{}.Has(name)
-			if err != nil {
-				return nil, err
+// evidence are paths that a feature makes in the kernel's filesystems, of a module too or built in: a module that is built
+// in and has no parameters is listed nowhere (Documentation/ABI/stable/sysfs-module).
+var evidence = map[string]string{
+	bridgeNetfilter: "/proc/sys/net/bridge/bridge-nf-call-iptables",
+	"bridge":        "/proc/sys/net/bridge/bridge-nf-call-iptables", // which needs it
+	"nf_conntrack":  "/proc/sys/net/netfilter/nf_conntrack_max",
+	"ip_tables":     "/proc/net/ip_tables_names",
+	"ip6_tables":    "/proc/net/ip6_tables_names",
+}
+
+// observeModules tells which of the modules that may be wanted the kernel has, as far as it says so.
+func observeModules() (map[string]bool, error) {
+	filesystems, err := os.ReadFile("/proc/filesystems")
+	if err != nil {
+		return nil, err
+	}
+	has := map[string]bool{"overlay": slices.Contains(strings.Fields(string(filesystems)), "overlay")}
+	for _, firewall := range []Firewall{FirewallIPTablesNft, FirewallIPTablesLegacy} {
+		for _, w := range WantedModules(firewall) {
+			for _, name := range w.Names {
+				presence, err := modules.Kernel{}.Has(name)
+				if err != nil {
+					return nil, err
+				}
+				if path := evidence[name]; path != "" && presence == modules.Absent {
+					if _, err := os.Stat(path); err == nil {
+						presence = modules.BuiltIn
+					}
+				}
+				has[name] = has[name] || presence == modules.Loaded || presence == modules.BuiltIn
 			}
-			has[name] = presence == modules.Loaded || presence == modules.BuiltIn
 		}
 	}
 	return has, nil
+}
+
+// moduleIndex tells whether there are modules of the running kernel to be loaded.
+func moduleIndex() (bool, error) {
+	release, err := modules.Release()
+	if err != nil {
+		return false, err
+	}
+	st, err := os.Stat("/lib/modules/" + release)
+	return err == nil && st.IsDir(), nil
 }

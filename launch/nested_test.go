@@ -64,7 +64,7 @@ func nested(t *testing.T, s *sandbox.Sandbox, args ...string) {
 		t.Errorf("inside the inner container the limit is %s", got)
 	}
 	id := inner("run", "-d", "probe", "serve", ":80", "from two levels down")
-	address := inner("inspect", "--format", "{{.NetworkSettings.IPAddress}}", id)
+	address := inner("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", id)
 	if got := inner("run", "--rm", "probe", "dial", address+":80"); got != "from two levels down" {
 		t.Errorf("over the inner bridge comes %q", got)
 	}

@@ -79,6 +79,10 @@ type Plan struct {
 	Habitat host.Habitat `json:"habitat"`
 	Steps   []Step       `json:"steps"`
 	Command Command      `json:"command"`
+	// bridgeNetfilter tells whether br_netfilter is there when the daemon starts, as far as a plan can tell.
+	bridgeNetfilter bool
+	// pending are the targets of mounts that are planned: what stands below them now says nothing of what will.
+	pending []string
 	// problem is why the daemon cannot be executed, if so.
 	problem *ExecError
 }
@@ -99,17 +103,6 @@ func (p *Plan) Err() error {
 		return &RefusedError{reasons}
 	}
 	return nil
-}
-
-// Warnings returns the notes of the steps with the verdict Warn.
-func (p *Plan) Warnings() []string {
-	var notes []string
-	for _, s := range p.Steps {
-		if s.Verdict == Warn {
-			notes = append(notes, s.Note)
-		}
-	}
-	return notes
 }
 
 func (p *Plan) add(s Step) {
@@ -135,10 +128,10 @@ func NewPlan(c Config, f Facts) (*Plan, error) {
 	p.varRun(f)
 	p.propagation(f)
 	p.cgroups(c.Cgroup, f)
-	p.modules(f)
+	p.modules(e, f)
 	p.files(f)
 	p.settings(e, f)
-	p.network(f.Host, e.FirewallBackend())
+	p.network(f.Host, e)
 	missing, err := p.programs(c, e, f)
 	if err != nil {
 		return nil, err

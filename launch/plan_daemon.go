@@ -9,22 +9,27 @@ import (
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
 	"github.com/dockerlaunch/dockerlaunch/launch/limits"
 	"github.com/dockerlaunch/dockerlaunch/launch/preflight"
-	"golang.org/x/sys/unix"
 )
 
 // programs plans the checks of user space, and returns the names of what is missing.
 func (p *Plan) programs(c Config, e daemon.Effective, f Facts) (missing map[string]bool, err error) {
 	found := f.Programs
-	if found["ca-certificates"] == "" && f.SpareCABundle {
+	if found["ca-certificates"] == "" && f.SpareCABundle && f.Files["/"+preflight.CABundle] == files.Absent {
 		found = preflight.Found{}
 		for name, where := range f.Programs {
 			found[name] = where
 		}
 		found["ca-certificates"] = "/" + preflight.CABundle // the copy that one of the steps makes
 	}
+	containerd := e.ContainerdAddress()
+	if containerd == "" && f.ContainerdRuns {
+		containerd = daemon.SystemContainerd
+	}
 	findings, err := preflight.Judge(preflight.Table(), found, preflight.Conditions{
 		IPTables: e.IPTables(), IP6Tables: e.IP6Tables(), UserlandProxy: e.UserlandProxy(), FirewallBackend: e.FirewallBackend(),
-		Containerd: e.ContainerdAddress(), LoadableModules: f.Host.LoadableModules,
+		Containerd: containerd, LoadableModules: f.Host.LoadableModules,
+		// In a container the daemon leaves AppArmor to the outer one.
+		AppArmor: f.Host.AppArmor && f.Host.Habitat != host.Container,
 	}, c.Without)
 	if err != nil {
 		return nil, &UsageError{err}
@@ -54,6 +59,9 @@ func (p *Plan) settings(e daemon.Effective, f Facts) {
 	for _, s := range e.Args.Wrong() {
 		p.add(Step{Name: "argument " + s.Written, Verdict: Warn, Note: "dockerd will not take the argument " + s.Written + ": " + s.Wrong})
 	}
+	for _, s := range e.Args.Unknown() {
+		p.add(Step{Name: "argument " + s.Written, Verdict: Warn, Note: "no dockerd up to 29.7 has an option " + s.Written + ", and one that has not does not start with it"})
+	}
 	for _, word := range e.Args.Operands() {
 		p.add(Step{Name: "argument " + word, Verdict: Warn, Note: fmt.Sprintf("dockerd takes no operands, and gets %q", word)})
 	}
@@ -67,10 +75,16 @@ func (p *Plan) settings(e daemon.Effective, f Facts) {
 	root := files.DataRoot(e.DataRoot())
 	s := Step{Name: "data-root " + root.Path, Why: root.Purpose, Required: true, Verdict: Do, Action: root}
 	switch {
+	case f.Daemon.DataRootFile:
+		s.Verdict, s.Action = Refuse, nil
+		s.Note = fmt.Sprintf("the data-root %s is to be a folder, and a file stands there or in its path: move it away, or name another place with --data-root", root.Path)
+	case f.Daemon.DataRoot == files.Dangling:
+		s.Verdict, s.Action = Refuse, nil
+		s.Note = fmt.Sprintf("the data-root %s is a link that leads nowhere: make what it leads to, or name another place with --data-root", root.Path)
 	case !f.Daemon.DataRootWritable:
 		s.Verdict, s.Action = Refuse, nil
 		s.Note = fmt.Sprintf("the data-root %s lies on a read-only %s: mount a volume there, or name another place with --data-root", root.Path, f.Daemon.DataRootFS)
-	case f.Daemon.DataRootFS == "overlay":
+	case f.Daemon.DataRootFS == "overlay" && (e.StorageDriver() == "" || e.StorageDriver() == "overlay2"):
 		s.Verdict = Warn
 		s.Note = fmt.Sprintf("the data-root %s lies on an overlay filesystem, on which overlay2 does not work. Lost: speed and disk space, as every layer is a full copy; mount a volume there", root.Path)
 	case f.Daemon.DataRoot == files.Present:
@@ -96,10 +110,10 @@ func (p *Plan) settings(e daemon.Effective, f Facts) {
 
 // command plans the daemon's command line and environment.
 func (p *Plan) command(c Config, e daemon.Effective, missing map[string]bool, f Facts) {
-	set, _ := limits.Plan(f.Host.Limits, f.Host.Capabilities.Has(unix.CAP_SYS_RESOURCE))
+	set, _ := limits.Plan(f.Host.Limits, f.Host.MayRaiseLimits())
 	added := daemon.Add(e, daemon.DefaultFacts{
 		Missing:         missing,
-		BridgeNetfilter: f.Host.BridgeNetfilter,
+		BridgeNetfilter: p.bridgeNetfilter,
 		NoFileHard:      set.NoFile.Hard,
 		// With v1 dockerd takes the cgroupfs driver by itself.
 		SystemdLeak: f.Host.SystemdLeak && f.Cgroups.Mode != cgroups.V1 && f.Cgroups.Mode != cgroups.Hybrid,
@@ -126,8 +140,8 @@ func environment(c Config, habitat host.Habitat) []Variable {
 	if c.getenv("PATH") == "" {
 		set = append(set, Variable{"PATH", host.DefaultPath, "the daemon looks its programs up in it, and it is not set"})
 	}
-	if c.getenv("HOME") == "" {
-		set = append(set, Variable{"HOME", "/root", "git and ssh look for their settings there, and it is not set"})
+	if home := c.getenv("HOME"); home == "" || habitat == host.Machine && home == "/" {
+		set = append(set, Variable{"HOME", "/root", "git and ssh look for their settings there, and it is not set, or the kernel's"})
 	}
 	if habitat == host.Container && c.getenv("container") == "" {
 		// As moby's hack/dind does: containerd asks this variable whether AppArmor is its business.

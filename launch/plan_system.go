@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/dockerlaunch/dockerlaunch/cgroups"
+	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 	"github.com/dockerlaunch/dockerlaunch/launch/files"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
 	"github.com/dockerlaunch/dockerlaunch/launch/limits"
@@ -42,6 +43,11 @@ var requiredMounts = map[string]bool{"/proc": true, "/sys": true, "/dev": true, 
 func (p *Plan) mounts(table []mounts.Mount, states map[string]mounts.State) {
 	for _, m := range table {
 		s := Step{Name: "mount " + m.Target, Why: m.Purpose, Required: requiredMounts[m.Target]}
+		if below := p.pendingAbove(m.Target); below != "" {
+			s.Verdict, s.Action, s.Note = Do, m, "what is there is known once "+below+" is mounted"
+			p.add(s)
+			continue
+		}
 		decision := m.Decide(states[m.Target])
 		s.Note = decision.Reason
 		switch decision.Outcome {
@@ -57,9 +63,20 @@ func (p *Plan) mounts(table []mounts.Mount, states map[string]mounts.State) {
 			}
 		default:
 			s.Verdict, s.Action = Do, m
+			p.pending = append(p.pending, m.Target)
 		}
 		p.add(s)
 	}
+}
+
+// pendingAbove returns the mount, planned and not made yet, that will hide what stands at a path now; "" where none will.
+func (p *Plan) pendingAbove(path string) string {
+	for _, target := range p.pending {
+		if strings.HasPrefix(path, target+"/") {
+			return target
+		}
+	}
+	return ""
 }
 
 // base plans what must stand before anything else can be observed.
@@ -81,19 +98,26 @@ func (p *Plan) devices(f Facts) {
 	}
 	for _, d := range mounts.Devices("/dev") {
 		if f.Host.Habitat == host.Machine || !machineDevices[d.Path] {
-			p.wanted(Step{Name: "device " + d.Path, Why: d.Purpose, Required: requiredDevices[d.Path], Action: d}, f.Standing[d.Path])
+			p.wanted(Step{Name: "device " + d.Path, Why: d.Purpose, Required: requiredDevices[d.Path], Action: d}, d.Path, f)
 		}
 	}
 	for _, l := range mounts.Links("/dev") {
-		p.wanted(Step{Name: "link " + l.Path, Why: l.Purpose, Action: l}, f.Standing[l.Path])
+		p.wanted(Step{Name: "link " + l.Path, Why: l.Purpose, Action: l}, l.Path, f)
 	}
 }
 
-// wanted adds a step that is to be done unless it stands already.
-func (p *Plan) wanted(s Step, stands bool) {
+// wanted adds a step that is to be done unless what it makes stands at the path already, or something else does.
+func (p *Plan) wanted(s Step, path string, f Facts) {
 	s.Verdict = Do
-	if stands {
+	switch below := p.pendingAbove(path); {
+	case below != "":
+		s.Note = "what is there is known once " + below + " is mounted"
+	case f.Standing[path]:
 		s.Verdict, s.Note, s.Action = Keep, "it is there", nil
+	case f.Wrong[path] != "" && s.Required:
+		s.Verdict, s.Note, s.Action = Refuse, f.Wrong[path], nil
+	case f.Wrong[path] != "":
+		s.Verdict, s.Note, s.Action = Warn, f.Wrong[path], nil
 	}
 	p.add(s)
 }
@@ -102,8 +126,8 @@ func (p *Plan) wanted(s Step, stands bool) {
 func (p *Plan) varRun(f Facts) {
 	v := mounts.NewVarRun()
 	p.wanted(Step{
-		Name: "link " + v.Path, Why: "the daemon's socket, PID file and state are there by default", Required: true, Action: v,
-	}, f.Standing[v.Path])
+		Name: "folder " + v.Path, Why: "the daemon's socket, PID file and state are there by default", Required: true, Action: v,
+	}, v.Path, f)
 }
 
 func (p *Plan) propagation(f Facts) {
@@ -155,8 +179,15 @@ func (p *Plan) files(f Facts) {
 	}
 	if f.Programs["ca-certificates"] == "" && f.SpareCABundle {
 		bundle := "/" + preflight.CABundle
-		p.file("file "+bundle, "registries' certificates are verified with it", f.Files[bundle],
-			files.File{Path: bundle, Mode: 0o644, CopyOf: "/" + preflight.SpareCABundle})
+		s := Step{
+			Name: "file " + bundle, Why: "registries' certificates are verified with it", Required: true, Verdict: Do,
+			Action: files.File{Path: bundle, Mode: 0o644, CopyOf: "/" + preflight.SpareCABundle},
+		}
+		if f.Files[bundle] != files.Absent {
+			// That the bundle is missing is judged with the programs.
+			s.Verdict, s.Action, s.Note = Skip, nil, fmt.Sprintf("/%s cannot be copied there: what stands at %s is %s", preflight.SpareCABundle, bundle, f.Files[bundle])
+		}
+		p.add(s)
 	}
 }
 
@@ -166,14 +197,14 @@ func (p *Plan) file(name, purpose string, state files.State, action Action) {
 	case files.Present:
 		s.Verdict, s.Note, s.Action = Keep, "it is there", nil
 	case files.Dangling:
-		s.Verdict, s.Note, s.Action = Warn, name+" is a link that leads nowhere, and is left alone. Lost: "+purpose, nil
+		s.Verdict, s.Note, s.Action = Warn, name+" is a link that leads nowhere, and is left alone. What it is for: "+purpose, nil
 	case files.Unwritable:
-		s.Verdict, s.Note, s.Action = Warn, name+" is missing and cannot be made, the filesystem is read-only. Lost: "+purpose, nil
+		s.Verdict, s.Note, s.Action = Warn, name+" is missing, and nothing can be written there. What it is for: "+purpose, nil
 	}
 	p.add(s)
 }
 
-func (p *Plan) network(f host.Facts, firewallBackend string) {
+func (p *Plan) network(f host.Facts, e daemon.Effective) {
 	lo := Step{Name: "network lo", Why: "published ports and health checks on 127.0.0.1 need it", Verdict: Do, Action: network.Loopback{}}
 	if f.LoopbackUp {
 		lo.Verdict, lo.Note, lo.Action = Keep, "lo is up", nil
@@ -187,7 +218,9 @@ func (p *Plan) network(f host.Facts, firewallBackend string) {
 	switch {
 	case f.IPForward:
 		forward.Verdict, forward.Note = Keep, "net.ipv4.ip_forward is 1"
-	case firewallBackend == "nftables":
+	case !e.IPForward():
+		forward.Verdict, forward.Note = Skip, "--ip-forward=false"
+	case e.FirewallBackend() == "nftables":
 		forward.Verdict, forward.Action = Do, network.Forwarding{}
 	default:
 		forward.Verdict, forward.Note = Skip, "dockerd turns it on, together with the FORWARD policy that protects the neighbours"
@@ -195,15 +228,26 @@ func (p *Plan) network(f host.Facts, firewallBackend string) {
 	p.add(forward)
 }
 
+// whyNoRaise tells why limits may not be raised, "" where they may.
+func whyNoRaise(f host.Facts) string {
+	switch {
+	case f.MayRaiseLimits():
+		return ""
+	case !f.InitialUserNamespace:
+		return "this is a user namespace, in which nobody may"
+	default:
+		return "CAP_SYS_RESOURCE is missing"
+	}
+}
+
 func (p *Plan) limits(f host.Facts) {
-	set, short := limits.Plan(f.Limits, f.Capabilities.Has(unix.CAP_SYS_RESOURCE))
+	set, short := limits.Plan(f.Limits, f.MayRaiseLimits())
 	s := Step{Name: "limits", Why: "the daemon holds many files open for its containers", Verdict: Do, Action: set}
 	if short != "" {
 		s.Verdict = Warn
-		s.Note = "limits stay below those of Docker's own unit: " + short + " (CAP_SYS_RESOURCE is missing). " +
-			"Lost: containers with higher limits than these"
-		if f.Capabilities.Has(unix.CAP_SYS_RESOURCE) {
-			s.Note = "limits stay below those of Docker's own unit: " + short
+		s.Note = "limits stay below those of Docker's own unit: " + short + ". Lost: containers with higher limits than these"
+		if why := whyNoRaise(f); why != "" {
+			s.Note += " (" + why + ")"
 		}
 	}
 	p.add(s)
@@ -212,9 +256,9 @@ func (p *Plan) limits(f host.Facts) {
 	switch {
 	case f.OOMScoreAdj <= limits.OOMScoreAdj:
 		score.Verdict, score.Note = Keep, "it is low enough"
-	case !f.Capabilities.Has(unix.CAP_SYS_RESOURCE):
+	case !f.MayRaiseLimits():
 		score.Verdict = Warn
-		score.Note = "oom_score_adj cannot be lowered without CAP_SYS_RESOURCE. Lost: the daemon is as likely a victim as its containers when memory is short"
+		score.Note = "oom_score_adj cannot be lowered: " + whyNoRaise(f) + ". Lost: the daemon is as likely a victim as its containers when memory is short"
 	default:
 		score.Verdict, score.Action = Do, limits.OOMScore{Adj: limits.OOMScoreAdj}
 	}

@@ -21,7 +21,7 @@ func prepared() Facts {
 	f := Facts{
 		Host: host.Facts{
 			Habitat: host.Container, PID: 1, Capabilities: host.Full(40), Bounding: host.Full(40), LastCapability: 40,
-			LoadableModules: true, BridgeNetfilter: true, LoopbackUp: true, IPForward: true, OOMScoreAdj: -500,
+			InitialUserNamespace: true, LoadableModules: true, BridgeNetfilter: true, LoopbackUp: true, IPForward: true, OOMScoreAdj: -500,
 			Limits: host.Limits{
 				NoFile: host.Limit{Soft: 1048576, Hard: 1048576}, NProc: host.Limit{Soft: host.Infinity, Hard: host.Infinity},
 				Core: host.Limit{Soft: host.Infinity, Hard: host.Infinity}, NROpen: 1048576,
@@ -52,8 +52,8 @@ func prepared() Facts {
 		f.Standing[l.Path] = true
 	}
 	f.Standing["/var/run"] = true
-	f.IPTables, f.Modules = VariantNft, map[string]bool{}
-	for _, w := range WantedModules(VariantNft) {
+	f.IPTablesGoal, f.ModuleIndex, f.Modules = "/usr/sbin/xtables-nft-multi", true, map[string]bool{}
+	for _, w := range WantedModules(FirewallIPTablesNft) {
 		f.Modules[w.Names[0]] = true
 	}
 	for _, e := range files.Expected(nil) {
@@ -129,7 +129,6 @@ func TestPlanLeavesAPersonsHostAlone(t *testing.T) {
 	f := prepared()
 	f.Host.Habitat = host.Host
 	clear(f.Standing)
-	f.Standing["/var/run"] = true
 	for _, s := range planned(t, Config{}, f).Steps {
 		if strings.HasPrefix(s.Name, "device") || strings.HasPrefix(s.Name, "link /dev") {
 			t.Errorf("%s is udev's business", s.Name)
@@ -188,7 +187,7 @@ func TestPlanCommand(t *testing.T) {
 		},
 		"an empty environment on a machine": {
 			config: Config{Environ: []string{"HOME=/"}}, change: func(f *Facts) { f.Host.Habitat = host.Machine }, args: []string{ulimit},
-			env: []string{"PATH=" + host.DefaultPath},
+			env: []string{"PATH=" + host.DefaultPath, "HOME=/root"}, // "/" is the kernel's own word
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

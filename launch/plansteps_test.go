@@ -59,6 +59,39 @@ func TestPlanSteps(t *testing.T) {
 		"no /dev/null": {
 			change: func(f *Facts) { f.Standing["/dev/null"] = false }, step: "device /dev/null", verdict: Do,
 		},
+		"a file at /dev/null": {
+			change: func(f *Facts) {
+				f.Standing["/dev/null"], f.Wrong = false, map[string]string{"/dev/null": "a regular file is there"}
+			}, step: "device /dev/null", verdict: Refuse, note: "a regular file",
+		},
+		"a folder at /dev/stdin": {
+			change: func(f *Facts) {
+				f.Standing["/dev/stdin"], f.Wrong = false, map[string]string{"/dev/stdin": "a folder is there"}
+			}, step: "link /dev/stdin", verdict: Warn, note: "a folder",
+		},
+		"a link from /var/run to elsewhere": {
+			change: func(f *Facts) {
+				f.Standing["/var/run"], f.Wrong = false, map[string]string{"/var/run": "a symbolic link is there"}
+			}, step: "folder /var/run", verdict: Refuse, note: "a symbolic link",
+		},
+		"a read-only folder for /dev/pts below a /dev that is about to be mounted": {
+			change: func(f *Facts) {
+				f.Mounts["/dev"] = mounts.State{Kind: mounts.KindFolder}
+				f.Mounts["/dev/pts"] = mounts.State{Kind: mounts.KindMissing, ReadOnly: true}
+			}, step: "mount /dev/pts", verdict: Do, note: "once /dev is mounted",
+		},
+		"no /sys/fs/bpf below a /sys that is about to be mounted": {
+			change: func(f *Facts) { f.Mounts["/sys"], f.Mounts["/sys/fs/bpf"] = missing, missing },
+			step:   "mount /sys/fs/bpf", verdict: Do, note: "once /sys is mounted",
+		},
+		"a data-root that is a file": {
+			change: func(f *Facts) { f.Daemon.DataRootFile, f.Daemon.DataRootWritable = true, false },
+			step:   "data-root /var/lib/docker", verdict: Refuse, note: "a file stands there",
+		},
+		"an option that nobody knows": {
+			config: Config{Daemon: []string{"dockerd", "--nosuchflag"}}, change: func(*Facts) {},
+			step: "argument --nosuchflag", verdict: Warn, note: "--nosuchflag",
+		},
 		"no /dev/console on a machine": {
 			change: func(f *Facts) { f.Standing["/dev/console"], f.Host.Habitat = false, host.Machine }, step: "device /dev/console", verdict: Do,
 		},
@@ -66,7 +99,7 @@ func TestPlanSteps(t *testing.T) {
 			change: func(f *Facts) { f.Files["/etc/hosts"] = files.Absent }, step: "file /etc/hosts", verdict: Do,
 		},
 		"no /etc/hosts, read-only": {
-			change: func(f *Facts) { f.Files["/etc/hosts"] = files.Unwritable }, step: "file /etc/hosts", verdict: Warn, note: "read-only",
+			change: func(f *Facts) { f.Files["/etc/hosts"] = files.Unwritable }, step: "file /etc/hosts", verdict: Warn, note: "nothing can be written",
 		},
 		"a dangling /etc/resolv.conf": {
 			change: func(f *Facts) { f.Files["/etc/resolv.conf"] = files.Dangling }, step: "file /etc/resolv.conf", verdict: Warn, note: "leads nowhere",
@@ -132,7 +165,47 @@ func TestPlanSteps(t *testing.T) {
 			step:   "module xt_MASQUERADE", verdict: Keep, note: "ipt_MASQUERADE",
 		},
 		"a module of the other variant": {
-			change: func(f *Facts) { f.IPTables = VariantLegacy }, step: "module iptable_nat", verdict: Do,
+			change: func(f *Facts) { f.IPTablesGoal = "/usr/sbin/xtables-legacy-multi" }, step: "module iptable_nat", verdict: Do,
+		},
+		"modules that only the host can load": {
+			change: func(f *Facts) { f.Modules["overlay"], f.Modules["veth"], f.ModuleIndex = false, false, false },
+			step:   "modules of the host", verdict: Do,
+		},
+		"no docker-proxy, br_netfilter about to be loaded": {
+			change: func(f *Facts) {
+				delete(f.Programs, "docker-proxy")
+				f.Host.BridgeNetfilter, f.Modules["br_netfilter"] = false, false
+			}, step: "module br_netfilter", verdict: Do,
+		},
+		"no docker-proxy, and no br_netfilter to be had": {
+			change: func(f *Facts) {
+				delete(f.Programs, "docker-proxy")
+				f.Host.BridgeNetfilter, f.Host.LoadableModules = false, false
+			}, step: "flag --userland-proxy=false", verdict: Warn, note: "br_netfilter",
+		},
+		"forwarding, with nftables and against the user's word": {
+			config: Config{Daemon: []string{"dockerd", "--firewall-backend=nftables", "--ip-forward=false"}},
+			change: func(f *Facts) { f.Host.IPForward = false }, step: "network forwarding", verdict: Skip, note: "--ip-forward=false",
+		},
+		"limits in a user namespace": {
+			change: func(f *Facts) { f.Host.Limits.NoFile.Hard, f.Host.InitialUserNamespace = 4096, false },
+			step:   "limits", verdict: Warn, note: "user namespace",
+		},
+		"an empty CA bundle, and one in the spare place": {
+			change: func(f *Facts) {
+				delete(f.Programs, "ca-certificates")
+				f.SpareCABundle, f.Files["/etc/ssl/certs/ca-certificates.crt"] = true, files.Present
+			}, step: "program ca-certificates", verdict: Refuse,
+		},
+		"no containerd, and one that runs": {
+			change: func(f *Facts) {
+				delete(f.Programs, "containerd")
+				f.ContainerdRuns = true
+			}, step: "program containerd", verdict: Skip, note: "/run/containerd/containerd.sock",
+		},
+		"a data-root on overlay with another driver": {
+			config: Config{Daemon: []string{"dockerd", "-s", "vfs"}},
+			change: func(f *Facts) { f.Daemon.DataRootFS = "overlay" }, step: "data-root /var/lib/docker", verdict: Keep,
 		},
 		"a kernel without modules": {
 			change: func(f *Facts) { f.Host.LoadableModules, f.Modules = false, nil }, step: "modules", verdict: Skip,

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,8 +20,16 @@ import (
 
 func TestMain(m *testing.M) {
 	sandbox.Init() // before all else: this binary is also the stages of its sandboxes
-	os.Exit(m.Run())
+	status := m.Run()
+	if err := os.RemoveAll(programs); err != nil {
+		fmt.Fprintln(os.Stderr, "removing the tests' programs:", err)
+		status = 1
+	}
+	os.Exit(status)
 }
+
+// programs is the folder that the tests' programs are built in.
+var programs = filepath.Join(os.TempDir(), "dockerlaunch-test-"+strconv.Itoa(os.Getpid()))
 
 // startLimit bounds the time from the start of the launcher to a daemon that answers.
 const startLimit = 90 * time.Second
@@ -49,11 +58,10 @@ var built sync.Map // folder of a main package -> func() (string, error)
 func program(t *testing.T, dir string) string {
 	t.Helper()
 	build, _ := built.LoadOrStore(dir, sync.OnceValues(func() (string, error) {
-		out, err := os.MkdirTemp("", "dockerlaunch-test-")
-		if err != nil {
+		if err := os.MkdirAll(programs, 0o700); err != nil {
 			return "", err
 		}
-		path := filepath.Join(out, filepath.Base(dir))
+		path := filepath.Join(programs, filepath.Base(dir))
 		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "./"+dir)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if text, err := cmd.CombinedOutput(); err != nil {

@@ -88,6 +88,9 @@ func (d Device) Stands() bool {
 	return kept && err == nil
 }
 
+// Wrong tells what Apply would refuse to touch: something else in the node's place. It is nil where nothing stands there.
+func (d Device) Wrong() error { return unlessMissing(d.check()) }
+
 // check tells whether the node is there and right. Where nothing is there the error matches fs.ErrNotExist.
 func (d Device) check() (bool, error) {
 	var st unix.Stat_t

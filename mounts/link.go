@@ -72,6 +72,17 @@ func (l Link) Stands() bool {
 	return kept && err == nil
 }
 
+// Wrong tells what Apply would refuse to touch: something else in the link's place. It is nil where nothing stands there.
+func (l Link) Wrong() error { return unlessMissing(l.check()) }
+
+// unlessMissing makes no error of a thing that is missing.
+func unlessMissing(_ bool, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // check tells whether what is there is right. Where nothing is there the error matches fs.ErrNotExist.
 func (l Link) check() (bool, error) {
 	goal, err := os.Readlink(l.Path)

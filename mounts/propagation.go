@@ -41,6 +41,12 @@ func (p Propagation) Apply(ctx context.Context) (kept bool, err error) {
 	return false, err
 }
 
+// Stands tells whether the target and everything on it is shared, so that Apply would keep it.
+func (p Propagation) Stands() bool {
+	shared, err := p.shared()
+	return shared && err == nil
+}
+
 // shared tells whether the target and everything on it is shared.
 func (p Propagation) shared() (bool, error) {
 	info, err := Read()

@@ -89,13 +89,40 @@ func (v VarRun) Apply(ctx context.Context) (kept bool, err error) {
 	return false, nil
 }
 
-// Stands tells whether both names are the same folder already, so that Apply would keep it.
+// Stands tells whether Apply would keep what is there.
 func (v VarRun) Stands() bool {
 	if goal, err := os.Readlink(v.Path); err == nil {
 		kept, err := v.checkLink(goal)
 		return kept && err == nil
 	}
-	return same(v.Path, v.Goal)
+	if same(v.Path, v.Goal) {
+		return true
+	}
+	// A folder of its own that Apply can neither remove nor has to bind over.
+	info, err := readIfMounted()
+	if err != nil {
+		return false
+	}
+	s, err := Observe(v.Path, info)
+	if err != nil || s.Kind != KindFolder || !s.Writable {
+		return false
+	}
+	entries, err := os.ReadDir(v.Path)
+	return s.MountPoint || err == nil && len(entries) > 0
+}
+
+// Wrong tells what Apply would refuse to touch, as far as that shows beforehand: a link to somewhere else, or a file.
+func (v VarRun) Wrong() error {
+	if goal, err := os.Readlink(v.Path); err == nil {
+		_, err := v.checkLink(goal)
+		return err
+	}
+	if st, err := os.Stat(v.Path); err == nil && !st.IsDir() {
+		e := v.failure("link", nil)
+		e.Kind, e.Detail, e.Advice = ErrNoTarget, "a file stands there or in its path", "move it away"
+		return e
+	}
+	return nil
 }
 
 // checkLink judges a symbolic link that is there. It is right also before its goal has been made.

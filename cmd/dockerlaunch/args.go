@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,6 +20,12 @@ const (
 	verbHelp     = "help"
 	verbModprobe = "modprobe" // also by argv[0]
 )
+
+// launching tells whether a command line is going to start a daemon, before it is looked at in earnest: all other verbs
+// end soon, and at any signal.
+func launching(args []string) bool {
+	return len(args) == 0 || !slices.Contains([]string{verbPlan, verbVersion, verbHelp, verbModprobe}, args[0])
+}
 
 // call is what a command line asks for.
 type call struct {
@@ -112,16 +119,6 @@ func parse(args []string) (*call, error) {
 
 func helpText() string {
 	return usage + new(call).flags().FlagUsages() + helpTail
-}
-
-// debugWanted reads DOCKER_LAUNCH_DEBUG. A value that is no truth value counts as yes: who sets it wants to see more.
-func debugWanted(getenv func(string) string) bool {
-	text := getenv("DOCKER_LAUNCH_DEBUG")
-	if text == "" {
-		return false
-	}
-	yes, err := strconv.ParseBool(text)
-	return yes || err != nil
 }
 
 // warnUnsupported names settings of the environment that look as if they had an effect and have none.

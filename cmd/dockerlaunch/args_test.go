@@ -101,11 +101,3 @@ func TestHelpAndVersion(t *testing.T) {
 		}
 	}
 }
-
-func TestDebugWanted(t *testing.T) {
-	for value, want := range map[string]bool{"": false, "true": true, "1": true, "false": false, "0": false, "please": true} {
-		if got := debugWanted(func(string) string { return value }); got != want {
-			t.Errorf("DOCKER_LAUNCH_DEBUG=%q: %v, want %v", value, got, want)
-		}
-	}
-}

@@ -26,8 +26,11 @@ func main() {
 	if applet := filepath.Base(os.Args[0]); applet == verbModprobe {
 		os.Exit(modules.Modprobe(os.Args[1:], os.Stdout, os.Stderr))
 	}
-	// A Go program that is PID 1 is ended by signals that another PID 1 would ignore, so that the handlers come first.
-	ctx := catchSignals()
+	ctx := context.Background()
+	if launching(os.Args[1:]) {
+		// A Go program that is PID 1 is ended by signals that another PID 1 would ignore, so that the handlers come first.
+		ctx = catchSignals()
+	}
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -56,7 +59,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 
 	config := call.config
 	config.Environ = os.Environ()
-	config.Log = logger(stderr, call.debug || debugWanted(os.Getenv))
+	config.Log = logger(stderr, call.debug || launch.DebugWanted(os.Getenv("DOCKER_LAUNCH_DEBUG")))
 	if call.verb == verbPlan {
 		err = printPlan(config, call.json, stdout)
 	} else {
@@ -74,7 +77,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 func catchSignals() context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	caught := make(chan os.Signal, 16)
-	signal.Notify(caught, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGPIPE)
+	for _, s := range []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGPIPE} {
+		// What was ignored stays so, for the daemon too: that is how nohup and a shell's & keep a program going.
+		if !signal.Ignored(s) {
+			signal.Notify(caught, s)
+		}
+	}
 	go func() {
 		for s := range caught {
 			switch s := s.(unix.Signal); s {

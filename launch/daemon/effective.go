@@ -12,6 +12,10 @@ const (
 	DefaultTLSHost  = "tcp://localhost:2376"
 )
 
+// SystemContainerd is the socket at which dockerd looks for a containerd before it starts one of its own
+// (cmd/dockerd/daemon_unix.go, initContainerd).
+const SystemContainerd = "/run/containerd/containerd.sock"
+
 // Effective is all that the user says to a dockerd, taken together.
 type Effective struct {
 	// Command is the daemon, as Translate gives it. Where it is not dockerd by its name nothing is known of its options.
@@ -109,6 +113,9 @@ func (e Effective) IPTables() bool { return e.bool("iptables", true) }
 func (e Effective) IP6Tables() bool {
 	return e.bool("ip6tables", !e.Version.Known() || e.Version.AtLeast(27, 0, 0))
 }
+
+// IPForward is --ip-forward, else true.
+func (e Effective) IPForward() bool { return e.bool("ip-forward", true) }
 
 // UserlandProxy is --userland-proxy, else true.
 func (e Effective) UserlandProxy() bool { return e.bool("userland-proxy", true) }

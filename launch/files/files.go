@@ -31,9 +31,15 @@ const (
 
 // Observe tells what stands at a path.
 func Observe(path string) (State, error) {
-	if _, err := os.Stat(path); err == nil {
+	_, err := os.Stat(path)
+	switch {
+	case err == nil:
 		return Present, nil
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	case errors.Is(err, unix.ELOOP):
+		return Dangling, nil // links that lead round in a circle lead nowhere too
+	case errors.Is(err, unix.ENOTDIR):
+		return Unwritable, nil // a file stands where a folder should
+	case !errors.Is(err, fs.ErrNotExist):
 		return "", fmt.Errorf("looking at %s: %w", path, err)
 	}
 	if _, err := os.Lstat(path); err == nil {

@@ -122,11 +122,14 @@ func TestObserve(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "file"), "")
 	must(t, os.Symlink("nowhere", filepath.Join(dir, "link")))
+	must(t, os.Symlink("circle", filepath.Join(dir, "circle")))
 	for path, want := range map[string]State{
 		"file":        Present,
 		"link":        Dangling,
 		"none":        Absent,
 		"none/deeper": Absent,
+		"circle":      Dangling,
+		"file/below":  Unwritable,
 	} {
 		if got, err := Observe(filepath.Join(dir, path)); got != want || err != nil {
 			t.Errorf("Observe(%s) = %s, %v; want %s", path, got, err, want)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,6 +42,11 @@ type Facts struct {
 	Bounding     CapabilitySet `json:"bounding"`
 	// LastCapability is the highest capability that this kernel knows.
 	LastCapability int `json:"last_capability"`
+	// InitialUserNamespace tells whether user IDs are the kernel's own: capabilities of another user namespace do not raise
+	// limits (setrlimit(2), user_namespaces(7)).
+	InitialUserNamespace bool `json:"initial_user_namespace"`
+	// AppArmor tells whether the kernel enforces AppArmor profiles.
+	AppArmor bool `json:"apparmor"`
 	// LoadableModules tells whether this kernel was built with CONFIG_MODULES.
 	LoadableModules bool `json:"loadable_modules"`
 	// BridgeNetfilter tells whether bridged traffic passes iptables, that is whether br_netfilter is loaded or built in.
@@ -89,6 +95,8 @@ func Observe(p Paths) (Facts, error) {
 		return f, err
 	}
 	f.Habitat = p.habitat(f.PID)
+	f.InitialUserNamespace = p.initialUserNamespace()
+	f.AppArmor = p.apparmor()
 	f.LoadableModules = exists(p.proc("modules"))
 	f.BridgeNetfilter = exists(p.proc("sys/net/bridge/bridge-nf-call-iptables"))
 	f.SystemdLeak = exists(p.root("/run/systemd/system")) && p.comm(1) != "systemd"
@@ -119,6 +127,24 @@ func (p Paths) habitat(pid int) Habitat {
 	default:
 		return Host
 	}
+}
+
+// initialUserNamespace looks whether every user ID maps to itself. Where /proc is not there yet nobody has made another
+// namespace.
+func (p Paths) initialUserNamespace() bool {
+	data, err := os.ReadFile(p.proc("self/uid_map"))
+	return err != nil || slices.Equal(strings.Fields(string(data)), []string{"0", "0", "4294967295"})
+}
+
+// apparmor reads the parameter of the security module (Documentation/admin-guide/LSM/apparmor.rst).
+func (p Paths) apparmor() bool {
+	data, err := os.ReadFile(p.root("/sys/module/apparmor/parameters/enabled"))
+	return err == nil && strings.TrimSpace(string(data)) == "Y"
+}
+
+// MayRaiseLimits tells whether hard limits can be raised and the OOM score lowered.
+func (f Facts) MayRaiseLimits() bool {
+	return f.Capabilities.Has(unix.CAP_SYS_RESOURCE) && f.InitialUserNamespace
 }
 
 // word returns the first field of a file below /proc, or "" where it cannot be read.

@@ -66,6 +66,7 @@ func TestObserveCaptured(t *testing.T) {
 	proc := captured(t, map[string]string{
 		"self/ns/pid":                            "->pid:[4026532280]",
 		"self/oom_score_adj":                     "-250\n",
+		"self/uid_map":                           "         0     100000      65536\n",
 		"modules":                                "overlay 1 0 - Live 0x0\n",
 		"1/comm":                                 "dockerlaunch\n",
 		"sys/net/ipv4/ip_forward":                "1\n",
@@ -73,13 +74,13 @@ func TestObserveCaptured(t *testing.T) {
 		"sys/fs/nr_open":                         "1048576\n",
 		"net/pnp":                                "#MANUAL\ndomain example\nnameserver 10.0.2.3\nnameserver 0.0.0.0\nbootserver 10.0.2.2\n",
 	})
-	root := captured(t, map[string]string{"run/systemd/system/x": ""})
+	root := captured(t, map[string]string{"run/systemd/system/x": "", "sys/module/apparmor/parameters/enabled": "Y\n"})
 	f, err := Observe(Paths{Proc: proc, Root: root})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if f.Habitat != Container || f.OOMScoreAdj != -250 || !f.LoadableModules || !f.SystemdLeak || !f.IPForward ||
-		!f.BridgeNetfilter || f.Limits.NROpen != 1048576 || f.PID != os.Getpid() || f.Kernel == "" {
+		!f.BridgeNetfilter || f.InitialUserNamespace || f.MayRaiseLimits() || !f.AppArmor || f.Limits.NROpen != 1048576 || f.PID != os.Getpid() || f.Kernel == "" {
 		t.Errorf("facts are %+v", f)
 	}
 	if diff := cmp.Diff([]string{"10.0.2.3"}, f.KernelNameservers); diff != "" {
@@ -92,7 +93,7 @@ func TestObserveEmptyProc(t *testing.T) {
 	if err != nil {
 		t.Fatalf("before /proc is mounted: %v", err)
 	}
-	if f.LoadableModules || f.SystemdLeak || f.IPForward || f.BridgeNetfilter || f.Limits.NROpen != 0 || f.KernelNameservers != nil {
+	if !f.InitialUserNamespace || f.AppArmor || f.LoadableModules || f.SystemdLeak || f.IPForward || f.BridgeNetfilter || f.Limits.NROpen != 0 || f.KernelNameservers != nil {
 		t.Errorf("facts from nothing: %+v", f)
 	}
 	if f.Limits.NoFile.Hard == 0 {

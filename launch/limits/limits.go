@@ -76,11 +76,28 @@ func (s Set) Apply(context.Context) (kept bool, err error) {
 		{unix.RLIMIT_NPROC, "nproc", s.NProc},
 		{unix.RLIMIT_CORE, "core", s.Core},
 	} {
-		if err := unix.Setrlimit(item.resource, &unix.Rlimit{Cur: item.limit.Soft, Max: item.limit.Hard}); err != nil {
+		if err := set(item.resource, item.limit); err != nil {
 			errs = append(errs, fmt.Errorf("setrlimit %s to %s: %w", item.name, pair(item.limit), err))
 		}
 	}
 	return false, errors.Join(errs...)
+}
+
+// set sets one limit. Where the hard one may not be raised after all, the soft one goes up to it, and the refusal is told.
+func set(resource int, limit host.Limit) error {
+	err := unix.Setrlimit(resource, &unix.Rlimit{Cur: limit.Soft, Max: limit.Hard})
+	if err == nil {
+		return nil
+	}
+	var now unix.Rlimit
+	if getErr := unix.Getrlimit(resource, &now); getErr != nil {
+		return errors.Join(err, getErr)
+	}
+	now.Cur = min(limit.Soft, now.Max)
+	if setErr := unix.Setrlimit(resource, &now); setErr != nil {
+		return errors.Join(err, setErr)
+	}
+	return err
 }
 
 func pair(l host.Limit) string { return Text(l.Soft) + ":" + Text(l.Hard) }

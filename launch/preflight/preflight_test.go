@@ -12,7 +12,7 @@ import (
 )
 
 // usual is how a daemon without any option of the user's stands to the table.
-var usual = Conditions{IPTables: true, IP6Tables: true, UserlandProxy: true, LoadableModules: true}
+var usual = Conditions{IPTables: true, IP6Tables: true, UserlandProxy: true, LoadableModules: true, AppArmor: true}
 
 func TestJudgeEachMissing(t *testing.T) {
 	// The verdicts of the table that the first launcher of this kind published, and of what came later.
@@ -21,7 +21,7 @@ func TestJudgeEachMissing(t *testing.T) {
 		"containerd": Refusal, "containerd-shim-runc-v2": Refusal, "runc": Refusal,
 		"modprobe": Warning, "ssh": Warning, "xz": Warning, "git": Warning,
 		"git-clone": Warning, "git-submodule": Warning, "git-checkout": Warning,
-		"ip6tables": Warning, "docker-proxy": Warning, "docker-init": Warning,
+		"ip6tables": Warning, "docker-proxy": Warning, "docker-init": Warning, "apparmor_parser": Warning,
 		"nft": Needless,
 	}
 	table := Table()
@@ -85,6 +85,7 @@ func TestJudgeConditions(t *testing.T) {
 		"own containerd":                {func(c *Conditions) { c.Containerd = "/run/c.sock" }, "containerd", Needless},
 		"own containerd, its shim":      {func(c *Conditions) { c.Containerd = "/run/c.sock" }, "containerd-shim-runc-v2", Refusal},
 		"a kernel without modules":      {func(c *Conditions) { c.LoadableModules = false }, "modprobe", Needless},
+		"AppArmor is off":               {func(c *Conditions) { c.AppArmor = false }, "apparmor_parser", Needless},
 		"modprobe, nothing else helped": {func(*Conditions) {}, "modprobe", Warning},
 	} {
 		t.Run(name, func(t *testing.T) {

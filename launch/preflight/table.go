@@ -37,6 +37,8 @@ type Conditions struct {
 	FirewallBackend string
 	// Containerd is the address of a containerd that the user brings, or "".
 	Containerd string
+	// AppArmor is true where the daemon gives containers AppArmor profiles.
+	AppArmor bool
 	// LoadableModules is false for a kernel without CONFIG_MODULES.
 	LoadableModules bool
 }
@@ -144,6 +146,16 @@ func Table() []Requirement {
 			needless: func(c Conditions) string {
 				if !c.LoadableModules {
 					return "this kernel has no loadable modules"
+				}
+				return ""
+			},
+		},
+		{
+			Name: "apparmor_parser", For: "load the AppArmor profile docker-default", Package: "apparmor",
+			Ignorable: true, How: "run containers without a profile, --security-opt apparmor=unconfined", Lost: "containers confined by AppArmor",
+			needless: func(c Conditions) string {
+				if !c.AppArmor {
+					return "AppArmor is off, or not ours"
 				}
 				return ""
 			},
