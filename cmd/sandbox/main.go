@@ -88,7 +88,7 @@ func dashed(args []string, n int) bool {
 func untilSignal() (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	var ending []os.Signal
-	for _, s := range []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
+	for _, s := range []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT} {
 		// What nohup or a shell's & has set aside stays so.
 		if !signal.Ignored(s) {
 			ending = append(ending, s)

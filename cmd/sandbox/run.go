@@ -24,7 +24,7 @@ func run(ctx context.Context, cfg config, out, errOut io.Writer) error {
 	began := time.Now()
 	say := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
 
-	log, name, err := openLog(cfg, errOut)
+	log, err := openLog(cfg, errOut)
 	if err != nil {
 		return err
 	}
@@ -33,10 +33,14 @@ func run(ctx context.Context, cfg config, out, errOut io.Writer) error {
 		Root: cfg.root, State: cfg.state, Launcher: cfg.launcher, Argv: cfg.args,
 		Stdout: log, Stderr: log, NAT: cfg.nat,
 	})
-	if err != nil {
-		return interrupted(ctx, err)
+	// Only now it is sure that the state, and with it the log that is there, is not another sandbox's.
+	if placeErr := log.place(err == nil); placeErr != nil || err != nil {
+		if err == nil {
+			err = sb.Stop(context.Background())
+		}
+		return errors.Join(interrupted(ctx, err), placeErr)
 	}
-	say("started      PID %d, log in %s", sb.PID(), name)
+	say("started      PID %d, log in %s", sb.PID(), log.name)
 	if sb.Volatile() {
 		say("             what is written to / is not kept: %s cannot hold an overlay's upper layer", cfg.state)
 	}
@@ -95,20 +99,38 @@ func interrupted(ctx context.Context, err error) error {
 	return err
 }
 
-// openLog opens where the log goes, and names it. An earlier run's log makes room.
-func openLog(cfg config, errOut io.Writer) (io.WriteCloser, string, error) {
+// logFile is where the launcher and the daemon write to.
+type logFile struct {
+	io.WriteCloser
+	name string // where it is to be found
+	temp string // where it is until it is placed; empty for standard error
+}
+
+// openLog opens the log under a name of its own.
+func openLog(cfg config, errOut io.Writer) (*logFile, error) {
 	if cfg.verbose {
-		return nopCloser{errOut}, "stderr", nil
+		return &logFile{WriteCloser: nopCloser{errOut}, name: "stderr"}, nil
 	}
 	if err := os.MkdirAll(cfg.state, 0o711); err != nil {
-		return nil, "", fmt.Errorf("state folder: %w", err)
+		return nil, fmt.Errorf("state folder: %w", err)
 	}
-	name := filepath.Join(cfg.state, "dockerd.log")
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o640)
+	f, err := os.CreateTemp(cfg.state, ".dockerd.log-")
 	if err != nil {
-		return nil, "", fmt.Errorf("log: %w", err)
+		return nil, fmt.Errorf("log: %w", err)
 	}
-	return f, name, nil
+	return &logFile{WriteCloser: f, name: filepath.Join(cfg.state, "dockerd.log"), temp: f.Name()}, nil
+}
+
+// place puts the log in the place of an earlier run's, or throws it away where nothing was started.
+func (l *logFile) place(started bool) error {
+	switch {
+	case l.temp == "":
+		return nil
+	case !started:
+		return os.Remove(l.temp)
+	default:
+		return os.Rename(l.temp, l.name)
+	}
 }
 
 type nopCloser struct{ io.Writer }

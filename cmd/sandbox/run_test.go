@@ -170,3 +170,34 @@ func TestUnprivileged(t *testing.T) {
 		t.Errorf("%v, %s", err, out)
 	}
 }
+
+// TestLogOfARunningSandboxStays: a second run on one state is refused, and leaves the first one's log as it is.
+func TestLogOfARunningSandboxStays(t *testing.T) {
+	state := t.TempDir()
+	name := filepath.Join(state, "dockerd.log")
+	if err := os.WriteFile(name, []byte("what the first says\n"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	for _, started := range []bool{false, true} {
+		log, err := openLog(config{state: state}, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := log.Write([]byte("what the second says\n")); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(log.place(started), log.Close()); err != nil {
+			t.Fatal(err)
+		}
+		want := "what the first says\n"
+		if started {
+			want = "what the second says\n"
+		}
+		if got, err := os.ReadFile(name); err != nil || string(got) != want {
+			t.Errorf("started %v: the log is %q, %v", started, got, err)
+		}
+		if entries, err := os.ReadDir(state); err != nil || len(entries) != 1 {
+			t.Errorf("started %v: %d files in the state folder, %v", started, len(entries), err)
+		}
+	}
+}

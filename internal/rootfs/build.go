@@ -102,6 +102,11 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 	}
 	m.describe(reqs, archives, o)
 	next := o.Out + ".new"
+	used, err := lockTree(o.Out)
+	if err != nil {
+		return nil, err
+	}
+	defer used.Close()
 	if err := notMounted(o.Out); err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ type Sandbox struct {
 	start  uint64 // start time of pid
 	tail   tail
 	lock   *os.File // on the state folder
+	tree   *os.File // on the root tree
 	veth   *veth
 	nat    *nat
 	groups []string
@@ -150,6 +151,21 @@ func (s *Sandbox) openState() error {
 		return fmt.Errorf("locking %s: %w (another sandbox runs on this state folder)", lock.Name(), err)
 	}
 	s.lock = lock
+	return s.useTree()
+}
+
+// useTree holds a lock on the root tree's folder, by which whoever builds it anew sees that it is the lower layer of an
+// overlay: the kernel says nothing of that, as the mount is in another namespace.
+func (s *Sandbox) useTree() error {
+	tree, err := os.Open(s.opts.Root)
+	if err != nil {
+		return fmt.Errorf("root tree: %w", err)
+	}
+	if err := unix.Flock(int(tree.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
+		tree.Close()
+		return fmt.Errorf("locking %s: %w (it is being built anew)", s.opts.Root, err)
+	}
+	s.tree = tree
 	return nil
 }
 

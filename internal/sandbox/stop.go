@@ -75,5 +75,9 @@ func (s *Sandbox) clean() error {
 		err = errors.Join(err, s.lock.Close())
 		s.lock = nil
 	}
+	if s.tree != nil {
+		err = errors.Join(err, s.tree.Close())
+		s.tree = nil
+	}
 	return err
 }
