@@ -3,9 +3,13 @@ package sandbox
 import (
 	"encoding/hex"
 	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func mustHierarchies(t *testing.T) []hierarchy {
@@ -70,4 +74,25 @@ func decodeHex(t *testing.T, s string) []byte {
 		t.Fatalf("%q: %v", s, err)
 	}
 	return b
+}
+
+// onTmpfs returns a folder that can hold an overlay's upper layer also where the temporary folder cannot, as in a container
+// whose root is an overlay itself. For tests in a mount namespace of their own.
+func onTmpfs(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	// Below it: the mount itself is what LeftOver would find at a state folder.
+	in := filepath.Join(dir, "in")
+	if err := os.Mkdir(in, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return in
 }

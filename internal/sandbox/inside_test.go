@@ -149,7 +149,11 @@ func TestMountsArePrivate(t *testing.T) {
 }
 
 func TestStateIsKeptAndTheTreeIsNot(t *testing.T) {
+	if !testenv.InNamespaces(t, 0) {
+		return
+	}
 	o := options(t, "write", "/etc/written", "by the launcher")
+	o.State = onTmpfs(t)
 	if out, code := run(t, o); code != 0 {
 		t.Fatal(out)
 	}
@@ -172,8 +176,12 @@ func TestStateIsKeptAndTheTreeIsNot(t *testing.T) {
 }
 
 func TestTemporaryState(t *testing.T) {
+	if !testenv.InNamespaces(t, 0) {
+		return
+	}
 	o := options(t, "write", "/etc/written", "x")
 	o.State = ""
+	t.Setenv("TMPDIR", onTmpfs(t))
 	sb := start(t, o)
 	sb.Wait()
 	if !exists(filepath.Join(sb.State(), "upper/etc/written")) {
@@ -188,12 +196,12 @@ func TestTemporaryState(t *testing.T) {
 }
 
 func TestUpperOnTmpfs(t *testing.T) {
-	o := options(t, "write", "/etc/written", "x")
 	// An overlay cannot be the upper layer of another one. Nested in a private namespace, as the mount would be the host's.
 	if !testenv.InNamespaces(t, 0) {
 		return
 	}
-	dir := o.State
+	o := options(t, "write", "/etc/written", "x")
+	dir := onTmpfs(t)
 	for _, d := range []string{"l", "u", "w", "m"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
 			t.Fatal(err)

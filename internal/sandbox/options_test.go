@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dockerlaunch/dockerlaunch/internal/testenv"
 	"golang.org/x/sys/unix"
 )
 
@@ -115,7 +116,11 @@ func TestHide(t *testing.T) {
 }
 
 func TestFiles(t *testing.T) {
+	if !testenv.InNamespaces(t, 0) {
+		return
+	}
 	o := options(t, "cat", "/etc/docker/daemon.json")
+	o.State = onTmpfs(t)
 	o.Files = []File{
 		{Path: "/etc/docker/daemon.json", Data: []byte("{}"), Mode: 0o600},
 		{Path: "/etc/marker", Data: []byte("replaced")},
