@@ -19,7 +19,7 @@ import (
 type hierarchy struct {
 	Mountpoint string
 	V2         bool
-	// Own is the folder of the group this process is in.
+	// Own is the folder of the group that a process, this one mostly, is in.
 	Own string
 }
 
@@ -27,14 +27,17 @@ type hierarchy struct {
 var wanted = []string{"cpu", "memory", "pids"}
 
 // hostHierarchies lists the hierarchies that are mounted here and that this process has a group in.
-func hostHierarchies() ([]hierarchy, error) {
+func hostHierarchies() ([]hierarchy, error) { return hierarchiesOf("self") }
+
+// hierarchiesOf is the same with the groups of another process, named as in /proc.
+func hierarchiesOf(process string) ([]hierarchy, error) {
 	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
 	if err != nil {
 		return nil, fmt.Errorf("listing cgroup mounts: %w", err)
 	}
-	own, err := os.ReadFile("/proc/self/cgroup")
+	own, err := os.ReadFile("/proc/" + process + "/cgroup")
 	if err != nil {
-		return nil, fmt.Errorf("finding this process's cgroups: %w", err)
+		return nil, fmt.Errorf("finding a process's cgroups: %w", err)
 	}
 	return matchHierarchies(mounts, own), nil
 }

@@ -25,7 +25,8 @@ const cancelSignal = unix.SIGUSR1
 const enterFailed = 125
 
 // Command returns a command that runs a program of the tree inside the sandbox, with DefaultEnv and / as its folder. Its
-// end, and its children's, comes with the end of ctx or of the sandbox. Its processes stay in the caller's cgroups.
+// end, and its children's, comes with the end of ctx or of the sandbox. Its processes are in the cgroups that PID 1 is in, as
+// those of a program that PID 1 started would be; call it when PID 1 has settled there (Ready).
 func (s *Sandbox) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, selfExe)
 	cmd.Args = append([]string{enterName, strconv.Itoa(s.pid), strconv.FormatUint(s.start, 10), name}, args...)
@@ -119,12 +120,32 @@ func joinNamespaces(pid int, start string) error {
 	if strconv.FormatUint(now, 10) != start {
 		return fmt.Errorf("PID %d is no longer the sandbox's", pid)
 	}
+	// Before the namespaces: the groups are found on the host's mounts.
+	if err := joinGroups(pid); err != nil {
+		return err
+	}
 	// A mount namespace cannot be joined while root and working folder are shared with other threads (setns(2)).
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return fmt.Errorf("leaving the shared root: %w", err)
 	}
 	if err := unix.Setns(fd, enterNamespaces); err != nil {
 		return fmt.Errorf("joining the namespaces of PID %d: %w", pid, err)
+	}
+	return nil
+}
+
+// joinGroups moves this process into the group of another one in every hierarchy. From a group outside the sandbox's cgroup
+// namespace, a path in /proc/PID/cgroup would begin with /.. there (cgroup_namespaces(7)). PID 1's own group may hold
+// processes, which another one of the sandbox's groups may not on v2.
+func joinGroups(pid int) error {
+	hs, err := hierarchiesOf(strconv.Itoa(pid))
+	if err != nil {
+		return err
+	}
+	for _, h := range hs {
+		if err := join(h.Own, os.Getpid()); err != nil {
+			return err
+		}
 	}
 	return nil
 }

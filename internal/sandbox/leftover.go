@@ -72,7 +72,11 @@ func (s *Sandbox) leftProcesses() ([]string, error) {
 	}
 	var left []string
 	for _, pid := range pids {
-		// A process that goes while it is looked at is not left over, so errors are the answer "no".
+		// A process that goes while it is looked at is not left over, so errors are the answer "no". Neither is one that has
+		// ended and that its parent has yet to wait for, as a command's first process.
+		if _, err := startTime(pid); err != nil {
+			continue
+		}
 		var why []string
 		if len(s.groups) > 0 {
 			name := filepath.Base(s.groups[0])
