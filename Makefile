@@ -65,7 +65,9 @@ run: rootfs build/hello ## start Docker in namespaces of its own, run a containe
 .PHONY: test
 test: rootfs build/hello ## every layer of tests that this machine can run; under CI=true all of them must
 	@scripts/install-tools test
-	scripts/fetch-qemu
+# Without a network, or on another architecture, the other layers are still worth running: the machine tests say in the last
+# lines that they did not run. Under CI=true nothing may be left out.
+	scripts/fetch-qemu || { [ '$(CI)' != true ] && echo 'the machine tests lack something, for the reason above'; }
 	@FUZZTIME=$(FUZZTIME) scripts/test
 
 .PHONY: lint
