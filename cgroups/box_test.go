@@ -108,7 +108,9 @@ func newBox(t *testing.T) string {
 			continue
 		}
 		if err := writeFile(filepath.Join(top, "cgroup.subtree_control"), "+"+c); err != nil {
-			t.Fatal(err)
+			// Processes beside the controllers, or somebody else's use of them: this system is not ours to change. The
+			// machine layer has one that is.
+			t.Skipf("the controllers of this system's cgroup2 cannot be handed down here: %v", err)
 		}
 		t.Cleanup(func() {
 			// Another run of these tests may have it in use (EBUSY), and then takes it back itself.

@@ -23,12 +23,19 @@ func TestBareMachines(t *testing.T) {
 						Env: []string{"DOCKERLAUNCH_TEST_CGROUP=" + cgroup},
 					}
 				}
+				// All other tests of the package too: on a host with one version of cgroups, those of the other skip.
+				rest := test("./cgroups", ".*")
+				rest.Args = append(rest.Args, "-test.skip=^TestBareMachine$")
 				results := Run(t, Options{
 					Kernel:   KernelNamed(t, kernel),
-					Commands: []Command{test("./internal/vm", "TestMountsInMachine"), test("./cgroups", "TestBareMachine")},
+					Commands: []Command{test("./internal/vm", "TestMountsInMachine"), test("./cgroups", "TestBareMachine"), rest},
 				})
 				results[0].CheckTest(t, "TestMountsInMachine")
 				results[1].CheckTest(t, "TestBareMachine")
+				results[2].CheckTest(t, map[string][]string{
+					"v1": {"TestV1FromNone", "TestV1Wrong", "TestUnmountBusy"},
+					"v2": {"TestEvacuate", "TestEvacuateRace", "TestEvacuateBound", "TestReroot", "TestEnableControllersNames"},
+				}[cgroup]...)
 			})
 		}
 	}
