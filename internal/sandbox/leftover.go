@@ -15,7 +15,7 @@ import (
 )
 
 // LeftOver lists what is still there of this sandbox, to be called after Stop: processes in its cgroups or its mount
-// namespace, mounts below its state folder, network devices, cgroups, its masquerade rule. It looks for what is this
+// namespace, mounts below its state folder, network devices, cgroups, its masquerade and forward rules. It looks for what is this
 // sandbox's alone, so that others on the same machine do no harm; see Snapshot for the opposite. Namespaces are not told by
 // their inode: the kernel gives a free one to the next namespace at once.
 func (s *Sandbox) LeftOver(ctx context.Context) ([]string, error) {
@@ -47,6 +47,15 @@ func (s *Sandbox) LeftOver(ctx context.Context) ([]string, error) {
 		}
 		if names[s.nat.Name] != nil {
 			left = append(left, "masquerade rule "+s.nat.Name)
+		}
+		if s.nat.Filter {
+			names, err := listForward(ctx)
+			if err != nil {
+				return nil, err
+			}
+			for _, spec := range names[s.nat.Name] {
+				left = append(left, "forward rule "+strings.Join(spec, " "))
+			}
 		}
 	}
 	for _, dir := range s.groups {

@@ -13,7 +13,7 @@ import (
 
 const ipForward = "/proc/sys/net/ipv4/ip_forward"
 
-// nat lets a sandbox out: one masquerade rule, and IPv4 forwarding.
+// nat lets a sandbox out: one masquerade rule, IPv4 forwarding, and rules that accept what is forwarded.
 type nat struct {
 	// Name marks the rule: an nft table, or the comment of an iptables rule. It ends in what forwarding was before, so that a
 	// later sandbox can restore it after this one's owner was killed.
@@ -21,6 +21,7 @@ type nat struct {
 	Tool   string // "nft" or "iptables"
 	Subnet netip.Prefix
 	Link   string // the host's end of the veth pair
+	Filter bool   // the host's iptables works, so that forward rules are made
 }
 
 // newNAT chooses the tool; it changes nothing.
@@ -50,13 +51,19 @@ func newNAT(ctx context.Context, o owner, v *veth) (*nat, error) {
 		}
 	}
 	n.Name = o.String() + "-" + was
+	why := iptablesWorks(ctx)
+	if n.Filter = why == nil; !n.Filter {
+		if err := checkForward(ctx, why); err != nil {
+			return nil, err
+		}
+	}
 	return n, nil
 }
 
 // table is the nft table's name: a dash is no letter of an nft identifier.
 func (n *nat) table() string { return strings.ReplaceAll(n.Name, "-", "_") }
 
-// create adds the rule and turns forwarding on.
+// create adds the rules and turns forwarding on.
 func (n *nat) create(ctx context.Context) error {
 	var err error
 	if n.Tool == "nft" {
@@ -66,6 +73,11 @@ func (n *nat) create(ctx context.Context) error {
 	}
 	if err != nil {
 		return fmt.Errorf("masquerading the sandbox: %w", err)
+	}
+	if n.Filter {
+		if err := n.acceptForwarding(ctx); err != nil {
+			return err
+		}
 	}
 	if err := os.WriteFile(ipForward, []byte("1"), 0); err != nil {
 		return fmt.Errorf("turning on forwarding: %w", err)
@@ -87,15 +99,24 @@ func (n *nat) rule() []string {
 	return []string{"POSTROUTING", "-s", n.Subnet.String(), "!", "-o", n.Link, "-m", "comment", "--comment", n.Name, "-j", "MASQUERADE"}
 }
 
-// remove takes the rule away, and forwarding where this sandbox turned it on and no other one needs it.
+// remove takes the rules away, and forwarding where this sandbox turned it on and no other one needs it.
 func (n *nat) remove(ctx context.Context) error {
-	return removeNAT(ctx, n.Tool, func(name string) bool { return name == n.Name })
+	return n.removeWhere(ctx, func(name string) bool { return name == n.Name })
+}
+
+// removeWhere tries both kinds of rules, as one that cannot be removed does not excuse the other.
+func (n *nat) removeWhere(ctx context.Context, gone func(name string) bool) error {
+	var err error
+	if n.Filter {
+		err = removeForward(ctx, gone)
+	}
+	return errors.Join(err, removeNAT(ctx, n.Tool, gone))
 }
 
 // collect removes the rules whose owner has ended. It is called only where NAT is asked for: merely listing rules makes
 // the legacy iptables load its modules.
 func (n *nat) collect(ctx context.Context, pidns uint64) error {
-	return removeNAT(ctx, n.Tool, func(name string) bool {
+	return n.removeWhere(ctx, func(name string) bool {
 		o, _, ok := parseNAT(name)
 		return ok && o.dead(pidns)
 	})
@@ -118,18 +139,20 @@ func removeNAT(ctx context.Context, program string, gone func(name string) bool)
 	}
 	var restore string
 	others := false
-	for name, spec := range names {
+	for name, specs := range names {
 		if !gone(name) {
 			others = true
 			continue
 		}
-		if program == "nft" {
-			_, err = tool(ctx, "", "nft", "delete", "table", "ip", spec[0])
-		} else {
-			_, err = tool(ctx, "", "iptables", append([]string{"-w", "5", "-t", "nat", "-D"}, spec...)...)
-		}
-		if err != nil {
-			return fmt.Errorf("removing the masquerade rule of a sandbox: %w", err)
+		for _, spec := range specs {
+			if program == "nft" {
+				_, err = tool(ctx, "", "nft", "delete", "table", "ip", spec[0])
+			} else {
+				_, err = tool(ctx, "", "iptables", append([]string{"-w", "5", "-t", "nat", "-D"}, spec...)...)
+			}
+			if err != nil {
+				return fmt.Errorf("removing the masquerade rule of a sandbox: %w", err)
+			}
 		}
 		if _, was, ok := parseNAT(name); ok && was == "0" {
 			restore = was
@@ -145,7 +168,7 @@ func removeNAT(ctx context.Context, program string, gone func(name string) bool)
 }
 
 // listNAT finds the rules of all sandboxes by name, with what it takes to delete each.
-func listNAT(ctx context.Context, program string) (map[string][]string, error) {
+func listNAT(ctx context.Context, program string) (map[string][][]string, error) {
 	if program == "nft" {
 		out, err := tool(ctx, "", "nft", "list", "tables", "ip")
 		if err != nil {
@@ -161,8 +184,8 @@ func listNAT(ctx context.Context, program string) (map[string][]string, error) {
 }
 
 // parseNFT reads lines like "table ip NAME".
-func parseNFT(out string) map[string][]string {
-	found := map[string][]string{}
+func parseNFT(out string) map[string][][]string {
+	found := map[string][][]string{}
 	for line := range strings.Lines(out) {
 		f := strings.Fields(line)
 		if len(f) != 3 || f[0] != "table" {
@@ -170,15 +193,15 @@ func parseNFT(out string) map[string][]string {
 		}
 		name := strings.ReplaceAll(f[2], "_", "-")
 		if _, _, ok := parseNAT(name); ok {
-			found[name] = []string{f[2]}
+			found[name] = [][]string{{f[2]}}
 		}
 	}
 	return found
 }
 
-// parseIPTables reads lines like "-A POSTROUTING ... --comment NAME -j MASQUERADE".
-func parseIPTables(out string) map[string][]string {
-	found := map[string][]string{}
+// parseIPTables reads lines like "-A POSTROUTING ... --comment NAME -j MASQUERADE", of which a name may have several.
+func parseIPTables(out string) map[string][][]string {
+	found := map[string][][]string{}
 	for line := range strings.Lines(out) {
 		f := strings.Fields(line)
 		for i := 1; i < len(f); i++ {
@@ -188,7 +211,7 @@ func parseIPTables(out string) map[string][]string {
 			name := strings.Trim(f[i], `"`)
 			if _, _, ok := parseNAT(name); ok {
 				f[i] = name
-				found[name] = f[1:]
+				found[name] = append(found[name], f[1:])
 			}
 		}
 	}

@@ -16,7 +16,7 @@ const natName = "dockerlaunch-4026531836-4711-345112-3-0"
 
 func TestParseNFT(t *testing.T) {
 	got := parseNFT("table ip filter\ntable ip dockerlaunch_4026531836_4711_345112_3_0\ntable ip dockerlaunch_x\ntable inet fw\n")
-	if len(got) != 1 || got[natName] == nil || got[natName][0] != "dockerlaunch_4026531836_4711_345112_3_0" {
+	if len(got) != 1 || got[natName] == nil || got[natName][0][0] != "dockerlaunch_4026531836_4711_345112_3_0" {
 		t.Errorf("%v", got)
 	}
 }
@@ -28,7 +28,7 @@ func TestParseIPTables(t *testing.T) {
 -A POSTROUTING -m comment --comment somebody's -j ACCEPT
 `)
 	want := "POSTROUTING -s 10.231.0.0/30 ! -o dl3-1 -m comment --comment " + natName + " -j MASQUERADE"
-	if len(got) != 1 || strings.Join(got[natName], " ") != want {
+	if len(got) != 1 || len(got[natName]) != 1 || strings.Join(got[natName][0], " ") != want {
 		t.Errorf("%v", got)
 	}
 }
@@ -38,13 +38,15 @@ func FuzzParseNAT(f *testing.F) {
 	f.Add("-A POSTROUTING -m comment --comment " + natName + "\n")
 	f.Fuzz(func(t *testing.T, out string) {
 		for name, spec := range parseNFT(out) {
-			if _, _, ok := parseNAT(name); !ok || len(spec) != 1 {
+			if _, _, ok := parseNAT(name); !ok || len(spec) != 1 || len(spec[0]) != 1 {
 				t.Errorf("nft: %q %q", name, spec)
 			}
 		}
-		for name, spec := range parseIPTables(out) {
-			if _, _, ok := parseNAT(name); !ok || len(spec) < 2 {
-				t.Errorf("iptables: %q %q", name, spec)
+		for name, specs := range parseIPTables(out) {
+			for _, spec := range specs {
+				if _, _, ok := parseNAT(name); !ok || len(spec) < 2 {
+					t.Errorf("iptables: %q %q", name, spec)
+				}
 			}
 		}
 	})
@@ -117,6 +119,7 @@ func TestNATTools(t *testing.T) {
 	}
 	ctx := context.Background()
 	tried := 0
+	filter := iptablesWorks(ctx) == nil
 	for _, program := range []string{"nft", "iptables"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Logf("%s is not here", program)
@@ -126,8 +129,8 @@ func TestNATTools(t *testing.T) {
 		dead := me
 		dead.Start--
 		subnet := netip.MustParsePrefix("10.231.0.0/30")
-		gone := &nat{Name: dead.String() + "-0", Tool: program, Subnet: subnet, Link: "dl0-1"}
-		kept := &nat{Name: me.String() + "-0", Tool: program, Subnet: subnet, Link: "dl0-2"}
+		gone := &nat{Name: dead.String() + "-0", Tool: program, Subnet: subnet, Link: "dl0-1", Filter: filter}
+		kept := &nat{Name: me.String() + "-0", Tool: program, Subnet: subnet, Link: "dl0-2", Filter: filter}
 		for _, n := range []*nat{gone, kept} {
 			if err := n.create(ctx); err != nil {
 				t.Fatal(err)
@@ -139,6 +142,12 @@ func TestNATTools(t *testing.T) {
 		names, err := listNAT(ctx, program)
 		if err != nil || names[gone.Name] != nil || names[kept.Name] == nil {
 			t.Errorf("%s: %v, %v", program, names, err)
+		}
+		if filter {
+			names, err := listForward(ctx)
+			if err != nil || len(names[gone.Name]) != 0 || len(names[kept.Name]) != 2 {
+				t.Errorf("%s: forward rules %v, %v", program, names, err)
+			}
 		}
 		if f := forwarding(t); f != "1" {
 			t.Errorf("%s: forwarding %s while a rule stays", program, f)

@@ -52,9 +52,10 @@ type Options struct {
 	Network Network
 	// MTU of the veth pair in bytes; 0 means the kernel's 1500, or with NAT the MTU of the host's default route if smaller.
 	MTU int
-	// NAT lets the sandbox reach what the host reaches: one masquerade rule in a table of its own, and IPv4 forwarding
-	// turned on; Stop takes back both. The host's nameservers go to /etc/resolv.conf inside. A host whose own FORWARD rules
-	// drop still drops.
+	// NAT lets the sandbox reach what the host reaches: one masquerade rule in a table of its own, two rules that accept its
+	// packets in the host's FORWARD chain (DOCKER-USER beside a Docker) where there is iptables, and IPv4 forwarding turned on;
+	// Stop takes back all. The host's nameservers go to /etc/resolv.conf inside. An nft table of the host's own that drops or
+	// rejects what is forwarded, as firewalld's does, still does: no rule elsewhere can overrule it.
 	NAT bool
 
 	// ReadonlyRoot mounts / read-only; /var/lib/docker stays writable.

@@ -59,6 +59,12 @@ func main() {
 		b, err := os.ReadFile(args[0])
 		check(err)
 		os.Stdout.Write(b)
+	case "dial":
+		c, err := net.DialTimeout("tcp", args[0], 3*time.Second)
+		check(err)
+		b, err := io.ReadAll(c)
+		check(err)
+		os.Stdout.Write(b)
 	case "deaf":
 		signal.Ignore(syscall.SIGTERM)
 		fmt.Println("deaf")
