@@ -9,7 +9,7 @@ DEBIAN_SUITE ?= trixie
 DOCKER_TGZ   ?=
 # 0 leaves git and ssh out of the root tree.
 WITH_GIT     ?= 1
-# 1 lets what runs under `make run` reach what this machine reaches (docker pull), by one rule on the host while it runs.
+# 1 lets what runs under `make run` reach what this machine reaches (docker pull), by rules on the host while it runs.
 NAT          ?= 0
 # How long each fuzz test runs under `make test`.
 FUZZTIME     ?= 5s

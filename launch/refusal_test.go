@@ -20,6 +20,8 @@ func TestRefusals(t *testing.T) {
 		change func(o *sandbox.Options)
 		status int
 		says   []string
+		// surprise tells that only the kernel knows, when it is asked to execute.
+		surprise bool
 	}{
 		"unprivileged": {
 			change: func(o *sandbox.Options) { o.UID, o.GID = 1000, 1000 },
@@ -57,14 +59,14 @@ func TestRefusals(t *testing.T) {
 			change: func(o *sandbox.Options) {
 				o.Files = []sandbox.File{{Path: "/opt/dockerd", Mode: 0o755, Data: []byte("MZ")}}
 			},
-			status: 126, says: []string{"/opt/dockerd", "architecture"},
+			status: 126, says: []string{"/opt/dockerd", "architecture"}, surprise: true,
 		},
 		"daemon's interpreter is missing": {
 			argv: []string{"/opt/dockerd"},
 			change: func(o *sandbox.Options) {
 				o.Files = []sandbox.File{{Path: "/opt/dockerd", Mode: 0o755, Data: []byte("#!/opt/no-shell\n")}}
 			},
-			status: 127, says: []string{"/opt/dockerd", "interpreter"},
+			status: 127, says: []string{"/opt/dockerd", "interpreter"}, surprise: true,
 		},
 		"bad flag": {
 			argv: []string{"--no-such-flag"}, status: 2, says: []string{"no-such-flag", "dockerlaunch help"},
@@ -122,6 +124,9 @@ func TestRefusals(t *testing.T) {
 			if status != c.status {
 				t.Errorf("exit status %d, want %d", status, c.status)
 			}
+			if foretold := foretell(t, o); foretold != status && !c.surprise {
+				t.Errorf("plan says exit status %d, and it is %d", foretold, status)
+			}
 			for _, part := range c.says {
 				if !strings.Contains(said, part) {
 					t.Errorf("it does not say %q:\n%s", part, said)
@@ -129,6 +134,56 @@ func TestRefusals(t *testing.T) {
 			}
 			if strings.Contains(said, "panic") || strings.Contains(said, "goroutine") {
 				t.Errorf("that is no message for a user:\n%s", said)
+			}
+		})
+	}
+}
+
+// foretell asks for the plan of a launch, with nothing mounted yet, and returns the exit status that it comes to.
+func foretell(t *testing.T, o sandbox.Options) int {
+	t.Helper()
+	o.Argv = append([]string{"plan"}, o.Argv...)
+	o.State = filepath.Join(t.TempDir(), "state")
+	status, _ := refused(t, o)
+	return status
+}
+
+// TestPlanForetells: where nothing is mounted yet and much is odd, the plan comes to what the launch comes to.
+func TestPlanForetells(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(o *sandbox.Options)
+		status int
+	}{
+		"the bare tree":    {func(*sandbox.Options) {}, 0},
+		"a read-only root": {func(o *sandbox.Options) { o.ReadonlyRoot = true }, 0},
+		"a file at /dev/null, on a /dev that is mounted": {func(o *sandbox.Options) {
+			dev := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dev, "null"), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			o.Binds = []sandbox.Bind{{Source: dev, Target: "/dev"}}
+		}, 3},
+		"a file at /var/run": {func(o *sandbox.Options) {
+			o.Hide = []string{"/var/run"}
+			o.Files = []sandbox.File{{Path: "/var/run"}}
+		}, 3},
+		"a data-root that is a file": {func(o *sandbox.Options) {
+			o.Files = []sandbox.File{{Path: "/etc/docker/daemon.json", Data: []byte(`{"data-root": "/etc/docker/daemon.json"}`)}}
+		}, 3},
+		"something mounted below /run": {func(o *sandbox.Options) {
+			o.Binds = append(o.Binds, sandbox.Bind{Source: t.TempDir(), Target: "/run/secrets"})
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := options(t, "/opt/dockerd")
+			c.change(&o)
+			o.Binds = append(o.Binds, sandbox.Bind{Source: program(t, "testdata/stub"), Target: "/opt/dockerd"})
+			status, said := refused(t, o)
+			if status != c.status {
+				t.Errorf("exit status %d, want %d:\n%s", status, c.status, said)
+			}
+			if foretold := foretell(t, o); foretold != status {
+				t.Errorf("plan says exit status %d, and it is %d:\n%s", foretold, status, said)
 			}
 		})
 	}

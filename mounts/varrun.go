@@ -111,14 +111,27 @@ func (v VarRun) Stands() bool {
 	return s.MountPoint || err == nil && len(entries) > 0
 }
 
-// Wrong tells what Apply would refuse to touch, as far as that shows beforehand: a link to somewhere else, or a file.
+// Wrong tells why Apply would fail, as far as that shows beforehand: a link to somewhere else, a file, or nothing where
+// nothing can be made.
 func (v VarRun) Wrong() error {
 	if goal, err := os.Readlink(v.Path); err == nil {
 		_, err := v.checkLink(goal)
 		return err
 	}
-	if st, err := os.Stat(v.Path); err == nil && !st.IsDir() {
-		e := v.failure("link", nil)
+	info, err := readIfMounted()
+	if err != nil {
+		return v.failure("read the mount table to link", err)
+	}
+	s, err := Observe(v.Path, info)
+	e := v.failure("link", err)
+	switch {
+	case err != nil:
+		return e
+	case s.Kind == KindMissing && !s.Writable:
+		e.Kind, e.Detail = ErrReadOnlyRoot, "it is missing and cannot be made on the "+s.FSType+" it would lie on"
+		e.Advice = "make " + printable(v.Path) + " in the image, or start with a writable root"
+		return e
+	case s.Kind == KindOther:
 		e.Kind, e.Detail, e.Advice = ErrNoTarget, "a file stands there or in its path", "move it away"
 		return e
 	}
