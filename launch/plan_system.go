@@ -62,6 +62,10 @@ func (p *Plan) mounts(table []mounts.Mount, states map[string]mounts.State) {
 				s.Verdict = Refuse
 			}
 		default:
+			if p.Habitat == host.Host && !s.Required {
+				s.Verdict, s.Note = Skip, "on a person's host that is for its own init to do"
+				break
+			}
 			s.Verdict, s.Action = Do, m
 			p.pending = append(p.pending, m.Target)
 		}

@@ -1,6 +1,8 @@
 package launch
 
 import (
+	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -134,6 +136,27 @@ func TestPlanLeavesAPersonsHostAlone(t *testing.T) {
 			t.Errorf("%s is udev's business", s.Name)
 		}
 	}
+}
+
+func TestAnswers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	check := func(want bool) {
+		t.Helper()
+		if got, err := answers(path); got != want || err != nil {
+			t.Errorf("answers: %v, %v; want %v", got, err, want)
+		}
+	}
+	check(false)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(true)
+	l.SetUnlinkOnClose(false)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	check(false) // the socket of a containerd that is gone
 }
 
 func TestPlanKeepsOutOfAContainersDevices(t *testing.T) {

@@ -35,6 +35,9 @@ func TestPlanSteps(t *testing.T) {
 				f.Mounts["/dev/mqueue"] = mounts.State{Kind: mounts.KindFolder, MountPoint: true, FSType: "ext4", Root: "/"}
 			}, step: "mount /dev/mqueue", verdict: Warn, note: "ext4",
 		},
+		"no /dev/mqueue on a person's host": {
+			change: func(f *Facts) { f.Mounts["/dev/mqueue"], f.Host.Habitat = missing, host.Host }, step: "mount /dev/mqueue", verdict: Skip,
+		},
 		"no /sys/fs/selinux": {
 			change: func(f *Facts) { f.Mounts["/sys/fs/selinux"] = missing }, step: "mount /sys/fs/selinux", verdict: Skip,
 		},
