@@ -170,6 +170,16 @@ func TestPlanForetells(t *testing.T) {
 		"a data-root that is a file": {func(o *sandbox.Options) {
 			o.Files = []sandbox.File{{Path: "/etc/docker/daemon.json", Data: []byte(`{"data-root": "/etc/docker/daemon.json"}`)}}
 		}, 3},
+		"a CA bundle in the spare place alone": {func(o *sandbox.Options) {
+			o.Hide = []string{"/etc/ssl/certs/ca-certificates.crt"}
+			o.Files = []sandbox.File{{Path: "/usr/etc/ssl/certs/ca-certificates.crt", Data: []byte("a bundle")}}
+		}, 0},
+		"an empty CA bundle, and one in the spare place": {func(o *sandbox.Options) {
+			o.Files = []sandbox.File{
+				{Path: "/usr/etc/ssl/certs/ca-certificates.crt", Data: []byte("a bundle")},
+				{Path: "/etc/ssl/certs/ca-certificates.crt"},
+			}
+		}, 3},
 		"something mounted below /run": {func(o *sandbox.Options) {
 			o.Binds = append(o.Binds, sandbox.Bind{Source: t.TempDir(), Target: "/run/secrets"})
 		}, 0},
