@@ -46,8 +46,8 @@ func TestWords(t *testing.T) {
 		{args: []string{"rootfs", "--out", out, "--packages", empty}, env: map[string]string{"SOURCE_DATE_EPOCH": "today"}, status: 2, stderr: `SOURCE_DATE_EPOCH is "today"`},
 		{args: []string{"packages"}, stdout: "\ndocker-cli\ndocker.io\n"},
 		{args: []string{"packages", "--suite", "bookworm"}, stdout: "\ndash\ndocker.io\n"},
-		{args: []string{"packages", "--without-git"}, stdout: "ca-certificates\ncontainerd\ndocker-cli\ndocker.io\niptables\nprocps\nrunc\nxz-utils\n"},
-		{args: []string{"packages", "--without-git", "--docker-tgz", "x.tgz"}, stdout: "ca-certificates\niptables\nprocps\nxz-utils\n"},
+		{args: []string{"packages", "--without-git"}, stdout: "base-files\nca-certificates\ncontainerd\ndocker-cli\ndocker.io\ne2fsprogs\niptables\nprocps\nrunc\nxz-utils\n"},
+		{args: []string{"packages", "--without-git", "--docker-tgz", "x.tgz"}, stdout: "base-files\nca-certificates\ne2fsprogs\niptables\nprocps\nxz-utils\n"},
 		{args: []string{"packages", "git"}, status: 2, stderr: `unexpected word "git"`},
 	} {
 		status, stdout, stderr := mkimage(c.env, c.args...)

@@ -27,6 +27,10 @@ type Options struct {
 	Out string
 	// Git asks for git, with its shell and ssh.
 	Git bool
+	// Machine asks for what only the root of a machine needs, beside a kernel: the tools of the data disk's file system.
+	Machine bool
+	// Notices asks for the copyright file of each package that something comes from, for a tree that is handed on.
+	Notices bool
 	// Epoch is the time that everything in the tree gets, in seconds since 1970; 0 takes the newest file's in the packages used.
 	Epoch int64
 	// Builder stands for the program that calls: a tree that another one built is built anew.
@@ -63,16 +67,9 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	archives, err := findDebs(o.Packages)
+	archives, err := findArchives(o)
 	if err != nil {
 		return nil, err
-	}
-	if o.Docker != "" {
-		a, err := findDocker(o.Docker)
-		if err != nil {
-			return nil, err
-		}
-		archives = append([]*Archive{a}, archives...) // the first one with a path wins
 	}
 	m := &Manifest{Epoch: o.Epoch}
 	if m.Stamp, err = stamp(o, archives); err != nil {
@@ -92,15 +89,9 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 		}
 	}
 
-	err = unpack(ctx, filepath.Join(o.Packages, "unpacked"), archives, func(done, total int) { o.Progress("unpacking packages", done, total) })
-	if err != nil {
+	if err := m.plan(ctx, o, archives); err != nil {
 		return nil, err
 	}
-	reqs := Wanted(o.Git)
-	if m.Nodes, err = plan(newIndex(archives), reqs, o.Launcher); err != nil {
-		return nil, err
-	}
-	m.describe(reqs, archives, o)
 	next := o.Out + ".new"
 	used, err := lockTree(o.Out)
 	if err != nil {
@@ -135,6 +126,50 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 	return &Result{Manifest: m}, nil
 }
 
+// Plan works out what the tree of o would hold, and writes none: o.Out is not looked at. The nodes' bytes are there to be
+// opened as long as the packages and the launcher stay as they are, and have no hash yet.
+func Plan(ctx context.Context, o Options) (*Manifest, error) {
+	if o.Progress == nil {
+		o.Progress = func(string, int, int) {}
+	}
+	archives, err := findArchives(o)
+	if err != nil {
+		return nil, err
+	}
+	m := &Manifest{Epoch: o.Epoch}
+	if err := m.plan(ctx, o, archives); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// plan unpacks the archives and enters what the tree is to hold, and where it comes from.
+func (m *Manifest) plan(ctx context.Context, o Options, archives []*Archive) error {
+	err := unpack(ctx, filepath.Join(o.Packages, "unpacked"), archives, func(done, total int) { o.Progress("unpacking packages", done, total) })
+	if err != nil {
+		return err
+	}
+	reqs := o.wanted()
+	if m.Nodes, err = plan(newIndex(archives), reqs, o.Launcher); err != nil {
+		return err
+	}
+	m.describe(reqs, archives, o)
+	return nil
+}
+
+// findArchives lists what the tree can be made from, the first one with a path winning.
+func findArchives(o Options) ([]*Archive, error) {
+	archives, err := findDebs(o.Packages)
+	if err != nil || o.Docker == "" {
+		return archives, err
+	}
+	a, err := findDocker(o.Docker)
+	if err != nil {
+		return nil, err
+	}
+	return append([]*Archive{a}, archives...), nil
+}
+
 // current gives the manifest of the tree at out, or nil where there is no tree. A folder that is none of ours is refused:
 // it would be removed.
 func current(out string) (*Manifest, error) {
@@ -160,11 +195,13 @@ func stamp(o Options, archives []*Archive) (string, error) {
 	raw, err := json.Marshal(struct {
 		Builder  string
 		Git      bool
+		Machine  bool
+		Notices  bool
 		Epoch    int64
 		Root     bool // whether files can be given to root
 		Launcher bool
 		Archives []*Archive
-	}{o.Builder, o.Git, o.Epoch, os.Geteuid() == 0, o.Launcher != "", archives})
+	}{o.Builder, o.Git, o.Machine, o.Notices, o.Epoch, os.Geteuid() == 0, o.Launcher != "", archives})
 	if err != nil {
 		return "", fmt.Errorf("hashing what the tree is made from: %w", err)
 	}

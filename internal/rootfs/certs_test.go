@@ -18,7 +18,7 @@ func TestCertificates(t *testing.T) {
 	last := certificate[:len(certificate)-1] // without a line end
 	putDeb(t, folder, "ca-certificates",
 		file(at+"b.crt", certificate+"\n"), file(at+"a b.crt", last), file(at+"Z.crt", "comment\n"+certificate), file(at+"notes.txt", "x"))
-	req := Wanted(false)[len(Wanted(false))-1]
+	req := (Options{}).wanted()[len((Options{}).wanted())-1]
 	if !req.Certificates {
 		t.Fatalf("the last tool is %s", req.Name)
 	}

@@ -14,11 +14,21 @@ import (
 )
 
 // kept are the parts of a package that anything in a tree can come from.
-var kept = []string{"usr/bin/", "usr/sbin/", "usr/lib/", "usr/lib64/", "usr/libexec/", "usr/share/ca-certificates/"}
-
-func keep(path string) bool {
-	return slices.ContainsFunc(kept, func(prefix string) bool { return strings.HasPrefix(path+"/", prefix) })
+var kept = []string{
+	"usr/bin/", "usr/sbin/", "usr/lib/", "usr/lib64/", "usr/libexec/", "usr/share/ca-certificates/", "usr/share/common-licenses/",
 }
+
+// keep tells whether a path of a package is worth unpacking: programs, and the copyright file, whose folder can be a link.
+func keep(name string) bool {
+	if rest, ok := strings.CutPrefix(name, docFolder); ok {
+		_, file, below := strings.Cut(rest, "/")
+		return !below || file == "copyright"
+	}
+	return slices.ContainsFunc(kept, func(prefix string) bool { return strings.HasPrefix(name+"/", prefix) })
+}
+
+// docFolder has a folder for each package. See Debian Policy, section 12.5.
+const docFolder = "usr/share/doc/"
 
 // readDeb hands the files of a .deb to write, as readTar does. dpkg-deb takes the two outer layers off (ar, and xz, zstd or
 // gzip), at six times the speed of the decompressors written in Go; what is in the archive is judged here.

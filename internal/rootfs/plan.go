@@ -90,6 +90,11 @@ func plan(x *index, reqs []Requirement, launcher string) ([]*Node, error) {
 			return nil, err
 		}
 	}
+	if slices.ContainsFunc(reqs, func(r Requirement) bool { return r.Name == noticesName }) {
+		if err := p.notices(); err != nil {
+			return nil, err
+		}
+	}
 	nodes := make([]*Node, 0, len(p.nodes))
 	for _, n := range p.nodes {
 		nodes = append(nodes, n)

@@ -12,11 +12,13 @@ const (
 	GroupFirewall Group = "firewall"
 	GroupTools    Group = "tools"
 	GroupGit      Group = "git"
+	GroupMachine  Group = "machine"
+	GroupNotices  Group = "licences"
 	GroupLibrary  Group = "libraries"
 )
 
 // groups lists every section once, in order.
-var groups = []Group{GroupLauncher, GroupDocker, GroupFirewall, GroupTools, GroupGit, GroupLibrary}
+var groups = []Group{GroupLauncher, GroupDocker, GroupFirewall, GroupTools, GroupGit, GroupMachine, GroupNotices, GroupLibrary}
 
 // Requirement is one thing the tree must hold.
 type Requirement struct {
@@ -204,18 +206,42 @@ var requirements = []Requirement{
 		Name: "ssh", Group: GroupGit, Why: "git over ssh",
 		Packages: packages("openssh-client"), Files: program("ssh"),
 	},
+	{
+		Name: "mke2fs", Group: GroupMachine, Why: "formats a blank data disk",
+		Packages: packages("e2fsprogs"), Files: tool("mke2fs"), Links: links("usr/sbin", "mke2fs", "mkfs.ext4"),
+	},
+	{
+		Name: "e2fsck", Group: GroupMachine, Why: "checks the data disk before it is mounted",
+		Packages: packages("e2fsprogs"), Files: tool("e2fsck"), Links: links("usr/sbin", "e2fsck", "fsck.ext4"),
+	},
+	{
+		Name: "resize2fs", Group: GroupMachine, Why: "grows the data disk's file system when the disk has grown",
+		Packages: packages("e2fsprogs"), Files: tool("resize2fs"),
+	},
+	{
+		// What is handed on has to carry its licences: the copyright file of each package, which is found by the packages that
+		// something was taken from, and the texts that those files refer to.
+		Name: noticesName, Group: GroupNotices, Why: "the packages' copyright files, which have to go where the programs go",
+		Packages: packages("base-files"), Globs: []string{"usr/share/common-licenses/*"},
+	},
 }
 
-// Wanted gives the requirements of a tree, with or without git (and its shell, its tools and ssh).
-func Wanted(git bool) []Requirement {
-	return slices.DeleteFunc(slices.Clone(requirements), func(r Requirement) bool { return r.Group == GroupGit && !git })
+// noticesName is the requirement that the packages' copyright files are there for.
+const noticesName = "copyright files"
+
+// wanted gives the requirements of a tree.
+func (o Options) wanted() []Requirement {
+	return slices.DeleteFunc(slices.Clone(requirements), func(r Requirement) bool {
+		return r.Group == GroupGit && !o.Git || r.Group == GroupMachine && !o.Machine || r.Group == GroupNotices && !o.Notices
+	})
 }
 
-// PackageNames lists the Debian packages of suite that bring what is wanted, sorted, without those that they depend on.
-// Where Docker's programs come from Docker's own archive, their packages are left out.
+// PackageNames lists the Debian packages of suite that bring what can be wanted, with or without git, sorted, without those
+// that they depend on: trees of containers and of machines are made from the same folder. Where Docker's programs come from
+// Docker's own archive, their packages are left out.
 func PackageNames(suite string, git, dockerArchive bool) []string {
 	var names []string
-	for _, r := range Wanted(git) {
+	for _, r := range (Options{Git: git, Machine: true, Notices: true}).wanted() {
 		if r.Group == GroupDocker && dockerArchive {
 			continue
 		}

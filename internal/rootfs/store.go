@@ -21,7 +21,7 @@ import (
 const ListName = "packages.list"
 
 // storeFormat is part of an unpacked package's folder, and changes when what is kept of a package does.
-const storeFormat = "1"
+const storeFormat = "2"
 
 // Archive is one file that parts of a tree come from: a Debian package, or Docker's own archive.
 type Archive struct {
@@ -32,6 +32,8 @@ type Archive struct {
 	SHA256 string `json:"sha256"`
 	// Built is the newest modification time of a file in it, in seconds since 1970.
 	Built int64 `json:"-"`
+	// Control is what a package says of itself, known once it was unpacked. Docker's archive says nothing.
+	Control Control `json:"-"`
 
 	file    string
 	docker  bool // Docker's own archive
@@ -185,6 +187,7 @@ func unpack(ctx context.Context, store string, debs []*Archive, progress func(do
 
 // contents is what index.json in an unpacked package's folder holds.
 type contents struct {
+	Control Control `json:"control"`
 	Entries []Entry `json:"entries"`
 }
 
@@ -198,6 +201,7 @@ func (d *Archive) load() error {
 	if err := json.Unmarshal(raw, &c); err != nil {
 		return fmt.Errorf("reading %s: %w: remove that folder", filepath.Join(d.folder, "index.json"), err)
 	}
+	d.Control = c.Control
 	d.setEntries(c.Entries)
 	return nil
 }
@@ -225,7 +229,12 @@ func (d *Archive) unpack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	raw, err := json.Marshal(contents{Entries: entries})
+	if !d.docker {
+		if d.Control, err = readControl(ctx, d.file); err != nil {
+			return err
+		}
+	}
+	raw, err := json.Marshal(contents{Control: d.Control, Entries: entries})
 	if err != nil {
 		return fmt.Errorf("unpacking %s: %w", d.file, err)
 	}

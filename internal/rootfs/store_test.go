@@ -36,10 +36,10 @@ func unpackAll(t *testing.T, folder string) *index {
 
 func TestUnpack(t *testing.T) {
 	folder := t.TempDir()
-	putDeb(t, folder, "one", file("./bin/one", "1"), file("./usr/share/doc/one/copyright", "c"), file("./usr/bin/both", "first"))
+	putDeb(t, folder, "one", file("./bin/one", "1"), file("./usr/share/doc/one/copyright", "c"), file("./usr/share/doc/one/README", "r"), file("./usr/bin/both", "first"))
 	putDeb(t, folder, "two", file("./usr/bin/both", "second"))
 	x := unpackAll(t, folder)
-	if diff := cmp.Diff([]string{"usr/bin/both", "usr/bin/one"}, x.paths); diff != "" {
+	if diff := cmp.Diff([]string{"usr/bin/both", "usr/bin/one", "usr/share/doc/one/copyright"}, x.paths); diff != "" {
 		t.Errorf("paths (-want +got):\n%s", diff)
 	}
 	both := x.items["usr/bin/both"]
