@@ -1,57 +1,56 @@
 package modules
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
-	"io"
 	"io/fs"
-	"os"
 	"slices"
+	"strings"
 	"sync"
 )
 
 // scanAliases finds what the table of a text would, by reading the text through once: for the first names of a run that
 // is less work than to build the table. Almost every line is left at its first or second letter.
-func scanAliases(r io.Reader, name string) ([]string, error) {
+func scanAliases(text, name string) []string {
+	const word = "alias "
+	// Most of the text is of one bus, whose lines begin alike.
+	start := name[:min(8, len(name))]
+	if strings.ContainsAny(start, "*?[\\ \t\r-") {
+		start = ""
+	}
 	var found []string
-	lines := bufio.NewReaderSize(r, 64<<10)
-	for {
-		line, err := lines.ReadSlice('\n')
-		if err == bufio.ErrBufferFull { // not of depmod's making, but the table takes it
-			var rest []byte
-			line = bytes.Clone(line)
-			rest, err = lines.ReadBytes('\n')
-			line = append(line, rest...)
+	for text != "" {
+		line, rest := text, ""
+		if i := strings.IndexByte(text, '\n'); i >= 0 {
+			line, rest = text[:i], text[i+1:]
 		}
-		if mayMatch(bytes.TrimSuffix(line, []byte{'\n'}), name) {
-			for _, module := range readAliases(bytes.Clone(line)).find(name) {
-				if !slices.Contains(found, module) {
-					found = append(found, module)
-				}
+		text = rest
+		if !strings.HasPrefix(line, word) {
+			continue
+		}
+		pattern := line[len(word):]
+		if strings.HasPrefix(pattern, start) && !mayMatch(pattern[len(start):], name[len(start):]) || !mayMatch(pattern, name) {
+			continue
+		}
+		for _, module := range readAliases([]byte(line)).find(name) {
+			if !slices.Contains(found, module) {
+				found = append(found, module)
 			}
 		}
-		if err == io.EOF {
-			return found, nil
-		} else if err != nil {
-			return nil, err
-		}
 	}
+	return found
 }
 
-// mayMatch tells whether the literal text of a line's pattern is what the name begins with. A line of another form than
-// depmod's is left to be looked at in full.
-func mayMatch(line []byte, name string) bool {
-	const word = "alias "
-	if len(line) < len(word) || string(line[:len(word)]) != word {
-		return false
-	}
-	for i, c := range line[len(word):] {
+// mayMatch tells whether the literal text that a line's pattern begins with is what the name begins with. A line of another
+// form than depmod's is left to be looked at in full.
+func mayMatch(line, name string) bool {
+	for i := 0; i < len(line); i++ {
+		c := line[i]
 		switch c {
 		case '*', '?', '[', '\\', '\t':
 			return true
 		case ' ', '\r':
-			return i == 0 || i == len(name) || bytes.IndexByte(line[len(word)+i+1:], ' ') >= 0
+			return i == 0 || i == len(name) || strings.IndexByte(line[i+1:], ' ') >= 0
 		case '-':
 			c = '_'
 		}
@@ -64,10 +63,12 @@ func mayMatch(line []byte, name string) bool {
 
 // aliasFile is a file of aliases whose table is built when it has been asked for often enough.
 type aliasFile struct {
-	path  string
-	mu    sync.Mutex
-	known map[string][]string // what scans have found
-	table *aliasTable
+	path   string
+	mapped bool
+	mu     sync.Mutex
+	text   []byte              // once there was a scan, until there is a table
+	known  map[string][]string // what scans have found
+	table  *aliasTable
 }
 
 // scans is after how many names the table is built: it costs as much as half a dozen scans.
@@ -88,28 +89,22 @@ func (f *aliasFile) scan(name string) ([]string, error) {
 	if found, ok := f.known[name]; ok {
 		return found, nil
 	}
-	file, err := os.Open(f.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	if len(f.known) < scans {
-		found, err := scanAliases(file, name)
-		if err != nil {
+	if f.known == nil {
+		text, err := readBytes(f.path, f.mapped)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		if f.known == nil {
-			f.known = map[string][]string{}
-		}
+		f.text, f.known = text, map[string][]string{}
+	}
+	if len(f.known) < scans {
+		found := scanAliases(textOf(f.text), name)
 		f.known[name] = found
 		return found, nil
 	}
-	text, err := os.ReadFile(f.path) // which makes room for all of it at once
-	if err != nil {
-		return nil, err
+	if f.mapped {
+		f.text = bytes.Clone(f.text) // the table changes it
 	}
-	f.table, f.known = readAliases(text), nil
+	f.table = readAliases(f.text)
+	f.text, f.known = nil, nil
 	return f.table.find(name), nil
 }

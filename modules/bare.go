@@ -26,12 +26,12 @@ func (x *Index) scan() error {
 	if err != nil {
 		return err
 	}
-	x.records = make(map[string]*record, len(files))
+	x.scanned = make(map[string]*record, len(files))
 	aliases, symbols := newAliasTable(8*len(files)), newAliasTable(8*len(files))
 	x.aliases, x.symbols = &aliasFile{table: aliases}, &aliasFile{table: symbols}
 	for i, info := range infos {
 		name := NameOf(files[i])
-		x.records[name] = &record{path: files[i], deps: info.Depends}
+		x.scanned[name] = &record{path: files[i], deps: info.Depends}
 		for _, alias := range info.Aliases {
 			aliases.add(alias, name)
 		}
@@ -129,13 +129,13 @@ func (x *Index) close() error {
 	const inWork = 1
 	state := map[string]int{}
 	direct := map[string][]string{}
-	for name, r := range x.records {
+	for name, r := range x.scanned {
 		direct[name] = r.deps
 	}
 	var path []string
 	var visit func(name string) error
 	visit = func(name string) error {
-		r := x.records[name]
+		r := x.scanned[name]
 		switch state[name] {
 		case inWork:
 			cut := slices.Index(path, name)
@@ -147,7 +147,7 @@ func (x *Index) close() error {
 		path = append(path, name)
 		all := make([]string, 0, len(direct[name]))
 		for _, dep := range direct[name] {
-			d, ok := x.records[dep]
+			d, ok := x.scanned[dep]
 			if !ok {
 				continue // built in
 			}

@@ -77,7 +77,9 @@ func sameIndex(t *testing.T, bare, full *Index) {
 		t.Errorf("%d modules and %d", bare.Len(), full.Len())
 	}
 	for _, name := range full.Names() {
-		a, b := slices.Clone(bare.records[name].dependencies()), slices.Clone(full.records[name].dependencies())
+		bareRecord, _ := bare.record(name)
+		fullRecord, _ := full.record(name)
+		a, b := slices.Clone(bareRecord.dependencies()), slices.Clone(fullRecord.dependencies())
 		slices.Sort(a)
 		slices.Sort(b)
 		if !slices.Equal(a, b) {
@@ -92,7 +94,7 @@ func sameIndex(t *testing.T, bare, full *Index) {
 		}
 	}
 	symbols := map[string]bool{}
-	for line := range strings.Lines(readText(t, full.Dir, "modules.symbols")) {
+	for line := range strings.Lines(readTestText(t, full.Dir, "modules.symbols")) {
 		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "alias" {
 			symbols[fields[1]] = true
 		}

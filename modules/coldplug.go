@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -114,11 +113,11 @@ func modaliases(dir string) ([]string, error) {
 		if err != nil || d.Name() != "modalias" || d.IsDir() {
 			return err
 		}
-		text, err := os.ReadFile(path)
+		text, err := readText(path, false)
 		if err != nil {
 			return nil // gone, or a device that does not answer: the others matter
 		}
-		if alias := strings.TrimSpace(string(text)); alias != "" {
+		if alias := strings.TrimSpace(text); alias != "" {
 			seen[alias] = true
 		}
 		return nil

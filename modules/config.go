@@ -50,11 +50,11 @@ func ReadConfig(dirs []string) (*Config, error) {
 	}
 	c := &Config{}
 	for _, file := range files {
-		text, err := os.ReadFile(file)
+		text, err := readText(file, false)
 		if err != nil {
 			return nil, err
 		}
-		c.parse(file, string(text))
+		c.parse(file, text)
 	}
 	return c, nil
 }

@@ -2,6 +2,8 @@ package modules
 
 import (
 	"fmt"
+	"math/bits"
+	"slices"
 	"strings"
 )
 
@@ -14,96 +16,146 @@ type record struct {
 }
 
 // dependencies are the names of all modules that must be loaded before this one, in an order that is valid.
-func (r *record) dependencies() []string {
+func (r record) dependencies() []string {
 	if r.deps != nil || r.line == "" {
 		return r.deps
 	}
-	fields := strings.Fields(r.line)
-	names := make([]string, len(fields))
-	for i, file := range fields {
-		names[len(fields)-1-i] = NameOf(file)
+	names := make([]string, 0, strings.Count(r.line, " ")+1)
+	for file := range strings.FieldsSeq(r.line) {
+		names = append(names, NameOf(file))
 	}
+	slices.Reverse(names)
 	return names
 }
 
-// readDeps reads modules.dep (modules.dep(5)): "PATH: PATH...", one line a module.
-func readDeps(text string) (map[string]*record, error) {
-	n := strings.Count(text, "\n") + 1
-	records := make([]record, 0, n)
-	byName := make(map[string]*record, n)
+// depTable finds the line of a module in modules.dep. It holds nothing but where each line begins, because most runs ask
+// for a handful of some thousand modules, and the time they take is that of reading the file.
+type depTable struct {
+	text  string
+	slots []uint32 // by the hash of the name, and where that is taken the next: 1 + where the line begins, or 0
+	n     int
+}
+
+// maxText is the largest index that is read, in bytes; the largest of distributions have some megabytes.
+const maxText = 1 << 30
+
+// readDeps reads modules.dep (modules.dep(5)): "PATH: PATH...", one line a module. Of two lines for the same module the
+// second counts.
+func readDeps(text string) (*depTable, error) {
+	if len(text) > maxText {
+		return nil, fmt.Errorf("%d bytes are more than an index can have", len(text))
+	}
+	// A line has 150 bytes on average; a table that turns out too small grows.
+	t := &depTable{text: text, slots: make([]uint32, max(16, 1<<bits.Len(uint(len(text)/96))))}
 	number := 0
-	for line := range strings.Lines(text) {
+	for start := 0; start < len(text); {
 		number++
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
-			continue
+		end := len(text)
+		if i := strings.IndexByte(text[start:], '\n'); i >= 0 {
+			end = start + i
 		}
-		path, deps, ok := strings.Cut(line, ":")
-		name := NameOf(path)
-		if !ok || name == "" {
+		line := text[start:end]
+		colon := strings.IndexByte(line, ':')
+		if colon < 0 || line[0] <= ' ' || line[0] == '#' {
+			if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+				start = end + 1
+				continue
+			}
+			colon = strings.IndexByte(line, ':')
+		}
+		name := ""
+		if colon >= 0 {
+			name = baseName(strings.TrimSpace(line[:colon]))
+		}
+		if name == "" {
 			return nil, fmt.Errorf("line %d: %q is not a path, a colon and paths", number, line)
 		}
-		records = append(records, record{path: path, line: strings.TrimSpace(deps)})
-		byName[name] = &records[len(records)-1]
+		if 2*(t.n+1) > len(t.slots) {
+			t.grow()
+		}
+		t.enter(start, name)
+		start = end + 1
 	}
-	return byName, nil
+	return t, nil
 }
 
-// readBuiltin reads modules.builtin: the path of each module that was built into the kernel.
-func readBuiltin(text string) map[string]bool {
-	names := make(map[string]bool, strings.Count(text, "\n"))
-	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
-			names[NameOf(line)] = true
+// baseName is NameOf without the normal form.
+func baseName(path string) string {
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	if dot := strings.IndexByte(name, '.'); dot >= 0 {
+		name = name[:dot]
+	}
+	return name
+}
+
+func (t *depTable) enter(start int, name string) {
+	for i := nameHash(name); ; i++ {
+		slot := &t.slots[i&uint32(len(t.slots)-1)]
+		if *slot == 0 {
+			t.n++
+		} else if there := baseName(t.path(*slot - 1)); there != name && (len(there) != len(name) || Normalize(there) != Normalize(name)) {
+			continue
+		}
+		*slot = uint32(start) + 1
+		return
+	}
+}
+
+func (t *depTable) grow() {
+	old := t.slots
+	t.slots, t.n = make([]uint32, 4*len(old)), 0
+	for _, slot := range old {
+		if slot != 0 {
+			t.enter(int(slot-1), baseName(t.path(slot-1)))
+		}
+	}
+}
+
+// nameHash is FNV-1a with - and _ alike.
+func nameHash(name string) uint32 {
+	hash := uint32(fnvBasis)
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		if c == '-' {
+			c = '_'
+		}
+		hash = (hash ^ uint32(c)) * fnvPrime
+	}
+	return hash
+}
+
+// path is the text of a line that was read before, up to its colon.
+func (t *depTable) path(start uint32) string {
+	line := t.text[start:]
+	return strings.TrimSpace(line[:strings.IndexByte(line, ':')])
+}
+
+func (t *depTable) record(start uint32) record {
+	line, _, _ := strings.Cut(t.text[start:], "\n")
+	path, deps, _ := strings.Cut(line, ":")
+	return record{path: strings.TrimSpace(path), line: strings.TrimSpace(deps)}
+}
+
+// find finds a module by its normalized name.
+func (t *depTable) find(name string) (record, bool) {
+	for i := nameHash(name); ; i++ {
+		slot := t.slots[i&uint32(len(t.slots)-1)]
+		if slot == 0 {
+			return record{}, false
+		}
+		if there := baseName(t.path(slot - 1)); len(there) == len(name) && Normalize(there) == name {
+			return t.record(slot - 1), true
+		}
+	}
+}
+
+// names are the normalized names of all modules, in no order.
+func (t *depTable) names() []string {
+	names := make([]string, 0, t.n)
+	for _, slot := range t.slots {
+		if slot != 0 {
+			names = append(names, Normalize(baseName(t.path(slot-1))))
 		}
 	}
 	return names
-}
-
-// readBuiltinInfo reads modules.builtin.modinfo: "MODULE.KEY=VALUE" strings, each ended by a zero byte. visit gets them in
-// their order.
-func readBuiltinInfo(text string, visit func(module, key, value string)) {
-	for len(text) > 0 {
-		var entry string
-		entry, text, _ = strings.Cut(text, "\x00")
-		left, value, ok := strings.Cut(entry, "=")
-		if !ok {
-			continue
-		}
-		if module, key, ok := strings.Cut(left, "."); ok && module != "" && key != "" {
-			visit(Normalize(module), key, value)
-		}
-	}
-}
-
-// DeviceNode is a line of modules.devname: a node below /dev whose opening makes the kernel load a module.
-type DeviceNode struct {
-	Module string
-	Path   string // below /dev
-	Block  bool
-	Major  uint32
-	Minor  uint32
-}
-
-// readDevname reads modules.devname: "MODULE PATH TYPEMAJOR:MINOR" with type b or c.
-func readDevname(text string) ([]DeviceNode, error) {
-	var nodes []DeviceNode
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		var n DeviceNode
-		var kind byte
-		fields := strings.Fields(line)
-		if len(fields) != 3 {
-			return nil, fmt.Errorf("%q is not MODULE PATH TYPEMAJOR:MINOR", line)
-		}
-		if _, err := fmt.Sscanf(fields[2], "%c%d:%d", &kind, &n.Major, &n.Minor); err != nil || kind != 'b' && kind != 'c' {
-			return nil, fmt.Errorf("%q names no device", line)
-		}
-		n.Module, n.Path, n.Block = Normalize(fields[0]), fields[1], kind == 'b'
-		nodes = append(nodes, n)
-	}
-	return nodes, nil
 }

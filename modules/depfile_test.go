@@ -1,6 +1,7 @@
 package modules
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -9,19 +10,48 @@ import (
 )
 
 func TestReadDeps(t *testing.T) {
-	records, err := readDeps("# c\nkernel/a-b.ko.xz:\n\nkernel/c.ko: kernel/b.ko kernel/a-b.ko.xz\n/abs/b.ko: kernel/a-b.ko.xz")
+	deps, err := readDeps("# c\nkernel/a-b.ko.xz:\n\n \t\n # d: e\nkernel/c.ko: kernel/b.ko kernel/a-b.ko.xz\n/abs/b.ko: kernel/a-b.ko.xz\n" +
+		"old/twice-2.ko: kernel/c.ko\n  new/twice_2.ko :\t/abs/b.ko\r\nlast-one.ko:")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(records) != 3 || records["b"].path != "/abs/b.ko" || records["a_b"].dependencies() != nil {
-		t.Errorf("%+v", records)
+	if names := deps.names(); deps.n != 5 || len(names) != 5 {
+		t.Errorf("%d names: %q", deps.n, names)
 	}
-	if got := records["c"].dependencies(); !slices.Equal(got, []string{"a_b", "b"}) {
-		t.Errorf("c depends on %q", got)
+	for _, c := range []struct{ name, path, deps string }{
+		{"a_b", "kernel/a-b.ko.xz", ""}, {"c", "kernel/c.ko", "a_b b"}, {"b", "/abs/b.ko", "a_b"}, {"twice_2", "new/twice_2.ko", "b"},
+		{"last_one", "last-one.ko", ""},
+	} {
+		r, ok := deps.find(c.name)
+		if got := strings.Join(r.dependencies(), " "); !ok || r.path != c.path || got != c.deps {
+			t.Errorf("%s: %v, path %q, dependencies %q", c.name, ok, r.path, got)
+		}
+	}
+	for _, name := range []string{"", "a", "a-b", "a_b_", "c.ko", "#", "d"} {
+		if r, ok := deps.find(name); ok {
+			t.Errorf("%q is %+v", name, r)
+		}
 	}
 	for _, bad := range []string{"kernel/a.ko", ": kernel/a.ko", "x\x00y"} {
 		if _, err := readDeps(bad); err == nil {
 			t.Errorf("%q was taken", bad)
+		}
+	}
+}
+
+// A table that was made for long lines grows with short ones.
+func TestDepTableGrows(t *testing.T) {
+	var text strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&text, "m-%d.ko:\n", i)
+	}
+	deps, err := readDeps(text.String())
+	if err != nil || deps.n != 3000 || len(deps.slots) < 2*deps.n {
+		t.Fatalf("%d modules in %d slots, %v", deps.n, len(deps.slots), err)
+	}
+	for i := range 3000 {
+		if _, ok := deps.find(fmt.Sprintf("m_%d", i)); !ok {
+			t.Errorf("m_%d is lost", i)
 		}
 	}
 }
@@ -48,12 +78,12 @@ func TestReadOthers(t *testing.T) {
 }
 
 func TestReadLoaded(t *testing.T) {
-	got, err := readLoaded(strings.NewReader("dummy 16384 0 - Live 0x0000\nnf_nat 1 2 xt_MASQUERADE,nft_chain_nat, Live 0x0 (E)\nx 1 1 - Loading 0x0\nold 1 0\n"))
+	got, err := readLoaded("dummy 16384 0 - Live 0x0000\nnf_nat 1 2 xt_MASQUERADE,nft_chain_nat, Live 0x0 (E)\nx 1 1 - Loading 0x0\nold 1 0\n")
 	want := map[string]Presence{"dummy": Loaded, "nf_nat": Loaded, "x": Loading, "old": Loaded}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
-	if _, err := readLoaded(strings.NewReader("what is this\nx\n")); err == nil {
+	if _, err := readLoaded("what is this\nx\n"); err == nil {
 		t.Error("a short line was taken")
 	}
 }
@@ -77,10 +107,15 @@ func FuzzIndexFiles(f *testing.F) {
 	f.Add("a.alias=x\x00b.license=GPL\x00")
 	f.Add("dummy 16384 0 - Live 0x0000\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		if records, err := readDeps(text); err == nil {
-			for name, r := range records {
-				if name == "" || NameOf(r.path) != name {
-					t.Errorf("module %q has path %q", name, r.path)
+		if deps, err := readDeps(text); err == nil {
+			names := deps.names()
+			if len(names) != deps.n || len(names) != len(sortedSet(names)) {
+				t.Errorf("%d names of %d modules: %q", len(names), deps.n, names)
+			}
+			for _, name := range names {
+				r, ok := deps.find(name)
+				if !ok || name == "" || NameOf(r.path) != name {
+					t.Errorf("module %q: %v, path %q", name, ok, r.path)
 				}
 				if len(r.dependencies()) != len(strings.Fields(r.line)) {
 					t.Errorf("dependencies of %q: %q", r.line, r.dependencies())
@@ -100,7 +135,7 @@ func FuzzIndexFiles(f *testing.F) {
 				t.Errorf("%q.%q", m, k)
 			}
 		})
-		if loaded, err := readLoaded(strings.NewReader(text)); err == nil && len(loaded) > strings.Count(text, "\n")+1 {
+		if loaded, err := readLoaded(text); err == nil && len(loaded) > strings.Count(text, "\n")+1 {
 			t.Errorf("%d modules of %q", len(loaded), text)
 		}
 		kernelThread(text)

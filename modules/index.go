@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +28,9 @@ type Options struct {
 	ConfigDirs []string
 	// CommandLine is the kernel's, for "module.param=value" and "modprobe.blacklist="; see ReadCommandLine.
 	CommandLine string
+	// Map lets the large files be mapped into memory instead of read, which costs a short-lived program a third of its time.
+	// A file that someone cuts short in place, as depmod does not, then ends the process with SIGBUS: it is not for an init.
+	Map bool
 }
 
 // Index knows the modules of one kernel: depmod's files, or what the modules say of themselves where depmod never ran, and
@@ -39,8 +42,9 @@ type Index struct {
 	Scanned bool
 	Config  *Config
 
-	records   map[string]*record
-	builtin   map[string]bool
+	deps      *depTable
+	scanned   map[string]*record // in place of deps, where Scanned
+	builtin   func() map[string]bool
 	configure *aliasTable // aliases of the configuration
 	// The larger tables are read with the first name that needs them; most runs of modprobe are asked for a plain name.
 	aliases        *aliasFile
@@ -63,7 +67,7 @@ func Open(o Options) (*Index, error) {
 		return nil, fmt.Errorf("reading the configuration of modprobe: %w", err)
 	}
 	x := &Index{Dir: dir, Config: config}
-	if err := x.read(); err != nil {
+	if err := x.read(o.Map); err != nil {
 		return nil, err
 	}
 	config.CommandLine(o.CommandLine)
@@ -108,12 +112,11 @@ func Release() (string, error) {
 
 // ReadCommandLine reads the kernel command line for Options.
 func ReadCommandLine() (string, error) {
-	text, err := os.ReadFile("/proc/cmdline")
-	return string(text), err
+	return readText("/proc/cmdline", false)
 }
 
-func (x *Index) read() error {
-	text, err := x.file("modules.dep")
+func (x *Index) read(mapped bool) error {
+	text, err := readText(filepath.Join(x.Dir, "modules.dep"), mapped)
 	if errors.Is(err, fs.ErrNotExist) {
 		x.Scanned = true
 		if err := x.scan(); err != nil {
@@ -122,30 +125,25 @@ func (x *Index) read() error {
 	} else if err != nil {
 		return err
 	} else {
-		if x.records, err = readDeps(text); err != nil {
+		if x.deps, err = readDeps(text); err != nil {
 			return fmt.Errorf("reading %s: %w", filepath.Join(x.Dir, "modules.dep"), err)
 		}
-		x.aliases = &aliasFile{path: filepath.Join(x.Dir, "modules.alias")}
+		x.aliases = &aliasFile{path: filepath.Join(x.Dir, "modules.alias"), mapped: mapped}
 		softdep, err := x.optional("modules.softdep")
 		if err != nil {
 			return err
 		}
 		x.Config.parse(filepath.Join(x.Dir, "modules.softdep"), softdep)
-		x.symbols = &aliasFile{path: filepath.Join(x.Dir, "modules.symbols")}
+		x.symbols = &aliasFile{path: filepath.Join(x.Dir, "modules.symbols"), mapped: mapped}
 	}
 	builtin, err := x.optional("modules.builtin")
-	x.builtin = readBuiltin(builtin)
+	x.builtin = sync.OnceValue(func() map[string]bool { return readBuiltin(builtin) })
 	return err
-}
-
-func (x *Index) file(name string) (string, error) {
-	data, err := os.ReadFile(filepath.Join(x.Dir, name))
-	return unsafe.String(unsafe.SliceData(data), len(data)), err // nobody else has the bytes, so they do not change
 }
 
 // optional reads a file that may be missing: depmod of some age did not write all of them.
 func (x *Index) optional(name string) (string, error) {
-	text, err := x.file(name)
+	text, err := readText(filepath.Join(x.Dir, name), false)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
@@ -173,16 +171,34 @@ func (x *Index) DeviceNodes() ([]DeviceNode, error) {
 }
 
 // Len is the number of modules that can be loaded.
-func (x *Index) Len() int { return len(x.records) }
+func (x *Index) Len() int {
+	if x.Scanned {
+		return len(x.scanned)
+	}
+	return x.deps.n
+}
 
 // Names are the names of all modules that can be loaded, sorted.
 func (x *Index) Names() []string {
-	names := make([]string, 0, len(x.records))
-	for name := range x.records {
-		names = append(names, name)
+	var names []string
+	if x.Scanned {
+		names = slices.Collect(maps.Keys(x.scanned))
+	} else {
+		names = x.deps.names()
 	}
 	slices.Sort(names)
 	return names
+}
+
+// record finds a module that can be loaded by its normalized name.
+func (x *Index) record(name string) (record, bool) {
+	if !x.Scanned {
+		return x.deps.find(name)
+	}
+	if r, ok := x.scanned[name]; ok {
+		return *r, true
+	}
+	return record{}, false
 }
 
 // Module is one module of an Index.
@@ -198,14 +214,14 @@ type Module struct {
 // Module finds a module by its own name, with - and _ alike.
 func (x *Index) Module(name string) (Module, bool) {
 	name = Normalize(name)
-	if r, ok := x.records[name]; ok {
+	if r, ok := x.record(name); ok {
 		path := r.path
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(x.Dir, path)
 		}
 		return Module{Name: name, Path: path}, true
 	}
-	if x.builtin[name] {
+	if x.builtin()[name] {
 		return Module{Name: name, Builtin: true}, true
 	}
 	return Module{}, false

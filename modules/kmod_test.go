@@ -1,6 +1,7 @@
 package modules
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"os"
@@ -37,7 +38,7 @@ func TestSideBySideWithKmod(t *testing.T) {
 				t.Fatal(err)
 			}
 			names := append(x.Names(), sampleAliases(t, x.Dir, 2000)...)
-			for name := range readBuiltin(readText(t, x.Dir, "modules.builtin")) {
+			for name := range readBuiltin(readTestText(t, x.Dir, "modules.builtin")) {
 				names = append(names, name)
 			}
 			names = slices.DeleteFunc(names, func(name string) bool {
@@ -55,7 +56,7 @@ func TestSideBySideWithKmod(t *testing.T) {
 	}
 }
 
-func readText(t testing.TB, dir, name string) string {
+func readTestText(t testing.TB, dir, name string) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
@@ -69,12 +70,12 @@ func readText(t testing.TB, dir, name string) string {
 func sampleAliases(t *testing.T, dir string, n int) []string {
 	t.Helper()
 	var patterns []string
-	for line := range strings.Lines(readText(t, dir, "modules.alias")) {
+	for line := range strings.Lines(readTestText(t, dir, "modules.alias")) {
 		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "alias" {
 			patterns = append(patterns, fields[1])
 		}
 	}
-	readBuiltinInfo(readText(t, dir, "modules.builtin.modinfo"), func(_, key, value string) {
+	readBuiltinInfo(readTestText(t, dir, "modules.builtin.modinfo"), func(_, key, value string) {
 		if key == "alias" && !strings.ContainsAny(value, " \t") {
 			patterns = append(patterns, value)
 		}
@@ -145,8 +146,9 @@ func compare(t *testing.T, x *Index, name string, want []string) {
 		return
 	}
 	var out, errs bytes.Buffer
-	m := modprobe{flags: &flags{showDepends: true}, index: x, stdout: &out, stderr: &errs}
+	m := modprobe{flags: &flags{showDepends: true}, index: x, stdout: bufio.NewWriter(&out), stderr: &errs}
 	err := m.insertName(name, "")
+	m.stdout.Flush()
 	got := strings.Split(strings.TrimSpace(out.String()), "\n")
 	if out.Len() == 0 {
 		got = nil
@@ -174,7 +176,7 @@ func validOrder(x *Index, lines []string) error {
 	seen := map[string]bool{}
 	for _, line := range lines {
 		name := NameOf(strings.Fields(line)[1])
-		if r := x.records[name]; r != nil {
+		if r, ok := x.record(name); ok {
 			for _, dep := range r.dependencies() {
 				if !seen[dep] {
 					return fmt.Errorf("%s stands before %s, which it needs", name, dep)

@@ -1,6 +1,7 @@
 package modules
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -18,18 +19,24 @@ import (
 // from kmod's in three things: install and remove commands are reported and not run, a folder of modules without indexes
 // will do, and where there is no folder at all the kernel is asked with Request, unless it was the kernel that asked.
 func Modprobe(args []string, stdout, stderr io.Writer) int {
-	m := modprobe{stdout: stdout, stderr: stderr}
-	m.byKernel = slices.Equal(args[:min(2, len(args))], []string{"-q", "--"}) || m.kernel.startedByKernel()
-	return m.main(args)
+	out := bufio.NewWriter(stdout)
+	m := modprobe{stdout: out, stderr: stderr, byKernel: slices.Equal(args[:min(2, len(args))], []string{"-q", "--"})}
+	status := m.main(args)
+	if err := out.Flush(); err != nil && status == 0 {
+		m.say("ERROR: writing: %v", err)
+		return 1
+	}
+	return status
 }
 
 type modprobe struct {
 	*flags
-	stdout, stderr io.Writer
-	kernel         Kernel
-	byKernel       bool // it was the kernel that started this program; asking it would go in a circle without end
-	index          *Index
-	begun          map[string]bool // modules that a removal has come to
+	stdout   *bufio.Writer
+	stderr   io.Writer
+	kernel   Kernel
+	byKernel bool // started as the kernel starts it; asking the kernel would go in a circle without end
+	index    *Index
+	begun    map[string]bool // modules that a removal has come to
 }
 
 func (m *modprobe) main(args []string) int {
@@ -78,12 +85,13 @@ func (m *modprobe) main(args []string) int {
 // say prints a line for a person.
 func (m *modprobe) say(format string, args ...any) {
 	if !m.quiet {
+		m.stdout.Flush() // so that both come in order; its error stays for the end
 		fmt.Fprintf(m.stderr, "modprobe: "+format+"\n", args...)
 	}
 }
 
 func (m *modprobe) open() (*Index, error) {
-	o := Options{Release: m.release, ConfigDirs: m.config}
+	o := Options{Release: m.release, ConfigDirs: m.config, Map: true}
 	if m.dir != "" {
 		dir, err := filepath.Abs(m.dir)
 		if err != nil {
@@ -108,7 +116,7 @@ func (m *modprobe) withoutIndex(why error) int {
 	}
 	for _, name := range names {
 		presence, err := m.kernel.Has(name)
-		if err == nil && presence == Absent && m.mayAsk() && !m.byKernel {
+		if err == nil && presence == Absent && m.mayAsk() && !m.byKernel && !m.kernel.startedByKernel() {
 			if err = Request(name); err == nil {
 				presence, err = m.kernel.Has(name)
 			}
@@ -182,10 +190,13 @@ func (m *modprobe) insert(module Module, params string) error {
 	if m.index.blacklisted(module, how) {
 		return nil
 	}
-	loaded, err := m.kernel.Loaded()
-	if err != nil {
-		m.say("ERROR: %v", err)
-		return err
+	var loaded map[string]Presence // which does not matter for what it depends on
+	if !m.showDepends {
+		var err error
+		if loaded, err = m.kernel.Loaded(); err != nil {
+			m.say("ERROR: %v", err)
+			return err
+		}
 	}
 	if (module.Builtin || loaded[module.Name] == Loaded) && !m.showDepends {
 		if m.firstTime {
@@ -205,6 +216,7 @@ func (m *modprobe) insert(module Module, params string) error {
 	if m.showDepends || m.dryRun {
 		return nil
 	}
+	m.stdout.Flush() // before what may take long; its error stays for the end
 	loader := Loader{Index: m.index, Kernel: m.kernel}
 	results, err := loader.Run(context.Background(), plan)
 	for _, r := range results {

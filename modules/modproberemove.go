@@ -80,7 +80,7 @@ func (m *modprobe) removeModule(module Module, holders, builtinIsFine bool) erro
 	if err := m.delete(module.Name); err != nil {
 		return err
 	}
-	if r := m.index.records[module.Name]; r != nil {
+	if r, ok := m.index.record(module.Name); ok {
 		deps := slices.Clone(r.dependencies())
 		slices.Reverse(deps) // the users before the used
 		for _, dep := range deps {
@@ -140,6 +140,7 @@ func (m *modprobe) delete(name string) error {
 	if m.dryRun {
 		return nil
 	}
+	m.stdout.Flush() // before what may take long; its error stays for the end
 	end := time.Now().Add(time.Duration(m.wait) * time.Millisecond)
 	for {
 		err := Remove(name)

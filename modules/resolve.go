@@ -15,7 +15,7 @@ func (x *Index) Lookup(name string) ([]Module, error) {
 	if found := x.named(x.configure.find(name), name); len(found) > 0 {
 		return found, nil
 	}
-	if _, ok := x.records[name]; ok {
+	if _, ok := x.record(name); ok {
 		m, _ := x.Module(name)
 		return []Module{m}, nil
 	}
@@ -27,7 +27,7 @@ func (x *Index) Lookup(name string) ([]Module, error) {
 	if found := x.named(aliases, name); err != nil || len(found) > 0 {
 		return found, err
 	}
-	if x.builtin[name] {
+	if x.builtin()[name] {
 		return []Module{{Name: name, Builtin: true}}, nil
 	}
 	builtin, err := x.builtinAliases()
@@ -184,7 +184,7 @@ func (b *planner) add(m Module) (int, error) {
 	b.at[m.Name] = inWork
 	b.path = append(b.path, m.Name)
 	var hard, soft []int
-	if r := b.index.records[m.Name]; r != nil {
+	if r, ok := b.index.record(m.Name); ok {
 		for _, name := range r.dependencies() {
 			dep, ok := b.index.Module(name)
 			if !ok {

@@ -1,10 +1,8 @@
 package modules
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -50,25 +48,22 @@ func (k Kernel) Modular() bool {
 
 // Loaded reads the names of all modules in the kernel, without the built-in ones. A kernel without CONFIG_MODULES has none.
 func (k Kernel) Loaded() (map[string]Presence, error) {
-	f, err := os.Open(k.proc("modules"))
+	text, err := readText(k.proc("modules"), false)
 	if errors.Is(err, fs.ErrNotExist) {
 		return map[string]Presence{}, nil
 	} else if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	return readLoaded(f)
+	return readLoaded(text)
 }
 
 // readLoaded reads /proc/modules (proc(5)): name, size, uses, users, state and address.
-func readLoaded(r io.Reader) (map[string]Presence, error) {
-	loaded := map[string]Presence{}
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20) // a module may have thousands of users
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
+func readLoaded(text string) (map[string]Presence, error) {
+	loaded := make(map[string]Presence, strings.Count(text, "\n"))
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
 		if len(fields) < 3 {
-			return nil, fmt.Errorf("reading the loaded modules: unexpected line %q", lines.Text())
+			return nil, fmt.Errorf("reading the loaded modules: unexpected line %q", line)
 		}
 		state := Loaded
 		if len(fields) >= 5 && fields[4] != "Live" {
@@ -76,7 +71,7 @@ func readLoaded(r io.Reader) (map[string]Presence, error) {
 		}
 		loaded[Normalize(fields[0])] = state
 	}
-	return loaded, lines.Err()
+	return loaded, nil
 }
 
 // Has tells what the kernel has of one module by /sys/module, or /proc/modules where /sys is not mounted. A built-in one
@@ -87,9 +82,9 @@ func (k Kernel) Has(name string) (Presence, error) {
 		return Absent, nil
 	}
 	dir := k.sys("module/" + name)
-	state, err := os.ReadFile(filepath.Join(dir, "initstate"))
+	state, err := readText(filepath.Join(dir, "initstate"), false)
 	switch {
-	case err == nil && strings.TrimSpace(string(state)) == "live":
+	case err == nil && strings.TrimSpace(state) == "live":
 		return Loaded, nil
 	case err == nil:
 		return Loading, nil
@@ -108,14 +103,14 @@ func (k Kernel) Has(name string) (Presence, error) {
 
 // references is how many users hold a module, -1 where the kernel does not say.
 func (k Kernel) references(name string) (int, error) {
-	text, err := os.ReadFile(k.sys("module/" + name + "/refcnt"))
+	text, err := readText(k.sys("module/"+name+"/refcnt"), false)
 	if errors.Is(err, fs.ErrNotExist) {
 		return -1, nil
 	} else if err != nil {
 		return -1, err
 	}
 	n := -1
-	if _, err := fmt.Sscan(string(text), &n); err != nil {
+	if _, err := fmt.Sscan(text, &n); err != nil {
 		return -1, fmt.Errorf("reading how often %s is used: %w", name, err)
 	}
 	return n, nil
@@ -124,11 +119,11 @@ func (k Kernel) references(name string) (int, error) {
 // startedByKernel reports whether this process's parent is a thread of the kernel, as its helpers' are. Where that cannot
 // be seen, the parent is a program: a helper runs in the initial namespaces, beside a mounted /proc if there is one at all.
 func (k Kernel) startedByKernel() bool {
-	text, err := os.ReadFile(k.proc(fmt.Sprintf("%d/stat", os.Getppid())))
+	text, err := readText(k.proc(fmt.Sprintf("%d/stat", os.Getppid())), false)
 	if err != nil {
 		return false
 	}
-	return kernelThread(string(text))
+	return kernelThread(text)
 }
 
 // kernelThread reads the flags in /proc/PID/stat (proc_pid_stat(5)), the seventh field behind the name, which may hold

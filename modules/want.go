@@ -95,7 +95,7 @@ func (l *Loader) there(name string) Way {
 			return WayBuiltIn
 		}
 	}
-	if l.Index != nil && l.Index.builtin[Normalize(name)] {
+	if l.Index != nil && l.Index.builtin()[Normalize(name)] {
 		return WayBuiltIn
 	}
 	return Missing
