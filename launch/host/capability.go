@@ -52,8 +52,8 @@ func effective() (CapabilitySet, error) {
 	return CapabilitySet(data[0].Effective) | CapabilitySet(data[1].Effective)<<32, nil
 }
 
-// bounding asks for one capability after the other; the first that the kernel does not know (EINVAL) ends the list.
-func bounding() (set CapabilitySet, last int, err error) {
+// Bounding returns the bounding set of this process and the last capability that the kernel knows. It asks for one capability after the other; the first that the kernel does not know (EINVAL) ends the list.
+func Bounding() (set CapabilitySet, last int, err error) {
 	for i := range 64 {
 		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(i), 0, 0, 0)
 		if err == unix.EINVAL {

@@ -91,7 +91,7 @@ func Observe(p Paths) (Facts, error) {
 	if f.Capabilities, err = effective(); err != nil {
 		return f, err
 	}
-	if f.Bounding, f.LastCapability, err = bounding(); err != nil {
+	if f.Bounding, f.LastCapability, err = Bounding(); err != nil {
 		return f, err
 	}
 	f.Habitat = p.habitat(f.PID)
