@@ -81,7 +81,11 @@ func readTar(r io.Reader, lim limits, keep func(path string) bool, write func(En
 		if name == "." {
 			continue
 		}
-		name = mergeUsr(name)
+		merged := mergeUsr(name)
+		if h.Typeflag == tar.TypeSymlink && merged != name && strings.TrimPrefix(h.Linkname, "/") == merged {
+			continue // the merge itself, as base-files has it
+		}
+		name = merged
 		e := Entry{Path: name, Mode: fs.FileMode(h.Mode & 0o777), Time: seconds(h.ModTime)}
 		switch h.Typeflag {
 		case tar.TypeDir:

@@ -25,6 +25,7 @@ func TestReadTar(t *testing.T) {
 		&tar.Header{Name: "./bin/dir", Typeflag: tar.TypeLink, Linkname: "./bin/ls", ModTime: testTime},
 		link("./usr/bin/vdir", "../../bin/ls"),
 		link("./etc/mtab", "/proc/mounts"),
+		link("./sbin", "usr/sbin"), link("./lib64", "/usr/lib64"), // the merge itself
 	)
 	written := map[string]string{}
 	got, err := readTar(bytes.NewReader(raw), defaultLimits, func(name string) bool { return !strings.HasPrefix(name, "etc/") },

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -83,23 +82,6 @@ func parseControl(text string) Control {
 	slices.Sort(c.BuiltUsing)
 	c.BuiltUsing = slices.Compact(c.BuiltUsing)
 	return c
-}
-
-// Open opens a file's bytes where the packages, or the launcher, have them. A node that was read from a manifest has none.
-func (n *Node) Open() (io.ReadCloser, error) {
-	switch {
-	case n.Kind != KindFile:
-		return nil, fmt.Errorf("%s is a %s and has no bytes: %w", n.Path, n.Kind, fs.ErrInvalid)
-	case n.source != "":
-		f, err := os.Open(n.source)
-		if err != nil {
-			return nil, fmt.Errorf("opening what is to be /%s: %w", n.Path, err)
-		}
-		return f, nil
-	case n.content == nil && n.Size > 0:
-		return nil, fmt.Errorf("%s was read from a manifest, which has no bytes: %w", n.Path, fs.ErrInvalid)
-	}
-	return io.NopCloser(bytes.NewReader(n.content)), nil
 }
 
 // notices adds the copyright file of every package that something in the tree comes from. Packages that share one have a link

@@ -176,6 +176,7 @@ func (p *planner) require(r Requirement) error {
 	}
 	for _, name := range r.Folders {
 		p.folder(name, 0o755)
+		p.nodes[name].For = append(p.nodes[name].For, r.Name)
 	}
 	return nil
 }

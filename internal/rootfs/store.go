@@ -41,6 +41,14 @@ type Archive struct {
 	folder  string // where it is unpacked
 }
 
+// File is the name of the archive's file, without its folder. It is known to a plan, not to a manifest that was read.
+func (a *Archive) File() string {
+	if a.file == "" {
+		return ""
+	}
+	return filepath.Base(a.file)
+}
+
 // findDebs lists the packages in folder with their hashes, sorted by name: those in its list, or all where it has none.
 func findDebs(folder string) ([]*Archive, error) {
 	listed, err := readList(filepath.Join(folder, ListName))
