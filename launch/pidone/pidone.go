@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -35,8 +36,9 @@ type Init struct {
 	isPID1  bool
 	ignored uint64 // signals that were ignored when the program started, bit n-1 for signal n
 
-	signals chan unix.Signal
-	kick    chan struct{}
+	caught    []reflect.SelectCase // of the channels that package signal sends to; deliver's alone once that runs
+	allCaught chan struct{}        // closed when all that Caught names are
+	signals   chan unix.Signal
 
 	// mu is held from before a fork until the child is in children, and while one status is taken from the kernel and entered:
 	// so that no status is taken of a child that is not entered yet, and no pid is signalled that may be another's already.
@@ -48,7 +50,8 @@ type Init struct {
 }
 
 // Start takes over the signals of this process and the reaping of all its children. It is the first statement of main: until
-// then a signal that another PID 1 would ignore ends a Go program, and the kernel with it. It returns within a millisecond.
+// then a signal that another PID 1 would ignore ends a Go program, and the kernel with it. Afterwards none does; those that do no
+// harm uncaught are caught some milliseconds later, and before the first process is started.
 //
 // A process that is not PID 1 becomes a child subreaper (prctl(2), PR_SET_CHILD_SUBREAPER), so that orphans among its
 // descendants come to it.
@@ -57,13 +60,13 @@ type Init struct {
 // for that is what children are to inherit.
 func Start(options Options) (*Init, error) {
 	i := &Init{
-		options:  options,
-		isPID1:   os.Getpid() == 1,
-		signals:  make(chan unix.Signal, 1),
-		kick:     make(chan struct{}, 1),
-		children: make(map[int]*Process),
+		options:   options,
+		isPID1:    os.Getpid() == 1,
+		allCaught: make(chan struct{}),
+		signals:   make(chan unix.Signal, 1),
+		children:  make(map[int]*Process),
 	}
-	caught, childEnded := i.takeSignals()
+	childEnded := i.takeSignals()
 	if !i.isPID1 {
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 			return nil, fmt.Errorf("becoming a child subreaper: prctl: %w (orphaned processes would go to another parent)", err)
@@ -76,7 +79,7 @@ func Start(options Options) (*Init, error) {
 	if err := i.reap(); err != nil {
 		return nil, err
 	}
-	i.Go(func() { i.deliver(caught) })
+	i.Go(func() { i.deliver() })
 	i.Go(func() { i.reapForever(childEnded) })
 	return i, nil
 }

@@ -20,7 +20,6 @@ func (i *Init) reapForever(childEnded <-chan os.Signal) {
 	for {
 		select {
 		case <-childEnded:
-		case <-i.kick:
 		case <-again.C:
 		}
 		if err := i.reap(); err != nil {

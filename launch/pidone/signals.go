@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"slices"
 	"strconv"
 	"unsafe"
 
@@ -53,32 +54,47 @@ func SignalName(s unix.Signal) string {
 // while the first still waits to be received is one, as with the kernel. None is lost otherwise, however many come and
 // however slow the receiver is.
 //
-// HUP and INT do not arrive where they were ignored when the program started, as nohup and a shell's & have it, unless this
-// process is PID 1. The Go runtime does not tell that of other signals.
+// Unless this process is PID 1, those do not arrive that were ignored when the program started, as nohup has it with HUP and
+// a shell's & with INT: they stay ignored, for its children too. The Go runtime keeps this only of HUP, INT and TSTP.
 func (i *Init) Signals() <-chan unix.Signal { return i.signals }
 
-// takeSignals installs handlers. Each signal has a channel of its own: package signal drops what does not fit into a channel,
-// and in a common one a storm of one signal would drop the others.
-func (i *Init) takeSignals() (caught []reflect.SelectCase, childEnded chan os.Signal) {
+// dreaded are the signals that end a Go program that is PID 1 and does not catch them, where the kernel would drop them: the
+// runtime has handlers of its own for all, and exits in these. It does nothing upon the others.
+func dreaded(s unix.Signal) bool {
+	switch s {
+	case unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGILL, unix.SIGTRAP, unix.SIGABRT, unix.SIGBUS, unix.SIGFPE, unix.SIGSEGV,
+		unix.SIGTERM, unix.SIGSTKFLT, unix.SIGSYS:
+		return true
+	}
+	return false
+}
+
+// takeSignals installs the handlers without which this process could end.
+func (i *Init) takeSignals() (childEnded chan os.Signal) {
+	if !i.isPID1 {
+		i.ignored = ignoredFromStart()
+	}
+	i.catch(dreaded)
 	childEnded = make(chan os.Signal, 1)
 	signal.Notify(childEnded, unix.SIGCHLD)
-	for s := firstSignal; s <= lastSignal; s++ {
-		if !Caught(s) {
-			continue
-		}
-		if !i.isPID1 && signal.Ignored(s) {
-			i.ignored |= bit(s)
-			continue
-		}
-		c := make(chan os.Signal, 1)
-		signal.Notify(c, s)
-		caught = append(caught, reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(c)})
-	}
 	signal.Ignore(unix.SIGPIPE, unix.SIGTTIN, unix.SIGTTOU)
 	for s := unix.Signal(32); s <= 34; s++ {
 		ignoreDefault(s)
 	}
-	return caught, childEnded
+	return childEnded
+}
+
+// catch installs handlers. Each signal has a channel of its own: package signal drops what does not fit into a channel, and in
+// a common one a storm of one signal would drop the others.
+func (i *Init) catch(wanted func(unix.Signal) bool) {
+	for s := firstSignal; s <= lastSignal; s++ {
+		if !Caught(s) || !wanted(s) || i.ignored&bit(s) != 0 {
+			continue
+		}
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, s)
+		i.caught = append(i.caught, reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(c)})
+	}
 }
 
 // kernelSigaction is at least as large as the kernel's struct sigaction, whose first word is the handler.
@@ -90,42 +106,56 @@ const (
 	maskBytes  = 8 // of the kernel's sigset_t
 )
 
+// handler returns what the kernel does upon a signal: sigDefault, sigIgnore or a handler's address.
+func handler(s unix.Signal) uintptr {
+	var now kernelSigaction
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), 0, uintptr(unsafe.Pointer(&now)), maskBytes, 0, 0)
+	if errno != 0 {
+		return sigDefault // there is no such signal, so that nothing is done upon it
+	}
+	return now[0]
+}
+
+// ignoredFromStart returns what was ignored when the program started and still is. The Go runtime leaves those of HUP, INT and
+// the signals of job control as they are, and puts its own handlers in the place of all others (package os/signal).
+func ignoredFromStart() (mask uint64) {
+	for _, s := range []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU} {
+		if handler(s) == sigIgnore {
+			mask |= bit(s)
+		}
+	}
+	return mask
+}
+
 // ignoreDefault ignores a signal of which package signal does not speak, unless somebody has put a handler there.
 func ignoreDefault(s unix.Signal) {
-	var now kernelSigaction
-	// Neither call can fail for these numbers; if one does, the signal keeps its default.
-	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), 0, uintptr(unsafe.Pointer(&now)), maskBytes, 0, 0)
-	if errno == 0 && now[0] == sigDefault {
-		ignore := kernelSigaction{sigIgnore}
-		unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&ignore)), 0, maskBytes, 0, 0)
+	if handler(s) != sigDefault {
+		return
 	}
+	ignore := kernelSigaction{sigIgnore}
+	// It can only fail where there is no such signal.
+	unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&ignore)), 0, maskBytes, 0, 0)
 }
 
 // deliver hands signals on in the order in which they came.
-func (i *Init) deliver(caught []reflect.SelectCase) {
+func (i *Init) deliver() {
+	// Each handler costs the runtime a switch of threads, all together more milliseconds than a start may take.
+	i.catch(func(s unix.Signal) bool { return !dreaded(s) })
+	close(i.allCaught)
 	var waiting []unix.Signal
 	for {
 		// Where something waits, the last case is its delivery.
-		cases := caught
+		cases := i.caught
 		if len(waiting) > 0 {
 			cases = append(cases, reflect.SelectCase{Dir: reflect.SelectSend, Chan: reflect.ValueOf(i.signals), Send: reflect.ValueOf(waiting[0])})
 		}
 		chosen, value, _ := reflect.Select(cases)
-		if chosen == len(caught) {
+		if chosen == len(i.caught) {
 			waiting = waiting[1:]
 			continue
 		}
-		if s := value.Interface().(unix.Signal); !contains(waiting, s) {
+		if s := value.Interface().(unix.Signal); !slices.Contains(waiting, s) {
 			waiting = append(waiting, s)
 		}
 	}
-}
-
-func contains(list []unix.Signal, s unix.Signal) bool {
-	for _, have := range list {
-		if have == s {
-			return true
-		}
-	}
-	return false
 }

@@ -1,7 +1,6 @@
 package pidone
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -62,6 +61,7 @@ type Limit struct {
 // Spawn starts a process. It returns when the program is executed, or an *ExecError where it is not, in which case no process
 // is left. It may be called by any number of goroutines at once.
 func (i *Init) Spawn(c Command) (*Process, error) {
+	<-i.allCaught
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("starting %s: making a pipe: %w", c.Path, err)
@@ -74,23 +74,24 @@ func (i *Init) Spawn(c Command) (*Process, error) {
 		return nil, err
 	}
 	failed, err := readFailure(pipe[0])
-	if err == nil && failed == nil {
+	switch {
+	case err != nil:
+		// Whatever it is doing, nobody is to find it done later.
+		if killErr := p.Signal(unix.SIGKILL); killErr != nil && !errors.Is(killErr, ErrEnded) {
+			err = errors.Join(err, killErr)
+		}
+		err = &ExecError{Path: c.Path, Stage: StageExec, Err: err}
+	case failed != nil:
+		err = &ExecError{Path: c.Path, Stage: failed.stage, Dir: c.Dir, Err: syscall.Errno(failed.errno)}
+	default:
 		return p, nil
 	}
-	if err != nil {
-		failed = &failure{stage: StageExec, errno: int32(unix.ETIMEDOUT)}
-		if err := p.Signal(unix.SIGKILL); err != nil && !errors.Is(err, ErrEnded) {
-			return nil, err
-		}
+	// A Spawn that failed is not to leave a zombie, if only for a moment. What not even KILL ends at once, the reaper waits for.
+	select {
+	case <-p.done:
+	case <-time.After(time.Second):
 	}
-	// It has ended, or does so now: a failed Spawn is not to leave a zombie, if only for a moment. One that not even KILL
-	// ends is left to the reaper.
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if _, waitErr := p.Wait(ctx); waitErr != nil && err == nil {
-		err = waitErr
-	}
-	return nil, errors.Join(&ExecError{Path: c.Path, Stage: failed.stage, Dir: c.Dir, Err: syscall.Errno(failed.errno)}, err)
+	return nil, err
 }
 
 // start prepares and forks.
