@@ -23,8 +23,8 @@ func (b *Backoff) Next(ran time.Duration) time.Duration {
 		b.next = b.Min
 	}
 	wait := min(b.next, b.Max)
-	// Doubling what is at the maximum already could overflow.
-	if b.next = wait; wait < b.Max {
+	b.next = b.Max
+	if wait < b.Max/2 { // or the double could overflow
 		b.next = 2 * wait
 	}
 	return wait

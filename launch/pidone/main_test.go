@@ -42,8 +42,8 @@ func roles(role string, args []string) int {
 		return printSignals()
 	case "list-files":
 		return listFiles()
-	case "print-terminal":
-		return printTerminal()
+	case "supervise-session":
+		return supervise(Command{Foreground: true, Session: true}, args)
 	case "supervise-orphans":
 		return superviseOrphans()
 	case "make-orphans":
@@ -69,6 +69,9 @@ func supervise(c Command, args []string) int {
 			status = e.ExitStatus()
 		}
 		return status
+	}
+	if c.Foreground {
+		fmt.Println(fromBackground)
 	}
 	f := NewForwarder(p)
 	if err := f.Ready(); err != nil {
