@@ -25,10 +25,13 @@ const (
 
 // Result is what became of a step.
 type Result struct {
-	Step    string        `json:"step"`
-	Outcome Outcome       `json:"outcome"`
-	Reason  string        `json:"reason,omitempty"`
-	Took    time.Duration `json:"took_ns"`
+	Step    string  `json:"step"`
+	Lane    Lane    `json:"lane"`
+	Outcome Outcome `json:"outcome"`
+	Reason  string  `json:"reason,omitempty"`
+	// Began is when the step was begun, Took how long it took.
+	Began time.Time     `json:"began"`
+	Took  time.Duration `json:"took_ns"`
 	// Err is what the step's action answered.
 	Err error `json:"-"`
 }
@@ -49,30 +52,10 @@ func (r *Report) Count(o Outcome) int {
 	return n
 }
 
-// Apply takes the plan's steps in order, each result being handed to observe as it comes. It ends at the first required
-// step that fails, with a *StepError, and where ctx ends, with its cause.
-func (p *Plan) Apply(ctx context.Context, observe func(Result)) (*Report, error) {
-	report := &Report{}
-	for _, s := range p.Steps {
-		if ctx.Err() != nil {
-			return report, context.Cause(ctx)
-		}
-		result := s.apply(ctx)
-		report.Results = append(report.Results, result)
-		if observe != nil {
-			observe(result)
-		}
-		if result.Outcome == Failed {
-			return report, &StepError{Step: s.Name, Err: result.Err}
-		}
-	}
-	return report, nil
-}
-
 // apply takes one step. A panic in an action must not end a PID 1: it is the step's error like any other.
-func (s Step) apply(ctx context.Context) (result Result) {
+func (s Step) apply(ctx context.Context, r *runner) (result Result) {
 	begin := time.Now()
-	result = Result{Step: s.Name, Reason: s.Note}
+	result = Result{Step: s.Name, Lane: s.Lane, Reason: s.Note, Began: begin}
 	defer func() {
 		result.Took = time.Since(begin)
 		if caught := recover(); caught != nil {
@@ -89,7 +72,7 @@ func (s Step) apply(ctx context.Context) (result Result) {
 	case s.Action == nil:
 		result.Outcome = Warned
 	default:
-		kept, err := s.Action.Apply(ctx)
+		kept, err := r.do(ctx, s.Action)
 		switch {
 		case err != nil:
 			result.fail(s, err)
@@ -103,6 +86,14 @@ func (s Step) apply(ctx context.Context) (result Result) {
 		}
 	}
 	return result
+}
+
+// do applies an action, or has the hook do it that belongs to it.
+func (r *runner) do(ctx context.Context, a Action) (kept bool, err error) {
+	if _, ok := a.(StartContainerd); ok && r.hooks.StartContainerd != nil {
+		return false, r.onThread(r.hooks.StartContainerd)
+	}
+	return a.Apply(ctx)
 }
 
 func (r *Result) fail(s Step, err error) {

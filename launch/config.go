@@ -20,8 +20,12 @@ type Config struct {
 	Cgroup cgroups.Want
 	// Without names requirements of package preflight that the daemon is started without.
 	Without []string
+	// Exec makes the daemon take this process's place, instead of being its child.
+	Exec bool
 	// Environ is the environment for the daemon, as os.Environ returns it.
 	Environ []string
+	// Version is the launcher's, for the report of the start.
+	Version string
 	// Log takes messages; logrus's standard logger where it is nil.
 	Log logrus.FieldLogger
 }
@@ -64,13 +68,17 @@ func (c Config) log() logrus.FieldLogger {
 
 // getenv reads the environment that the daemon is going to get; the last of several settings wins, as in most programs.
 func (c Config) getenv(name string) string {
-	value := ""
+	value, _ := c.lookupEnv(name)
+	return value
+}
+
+func (c Config) lookupEnv(name string) (value string, set bool) {
 	for _, entry := range c.Environ {
 		if v, ok := strings.CutPrefix(entry, name+"="); ok {
-			value = v
+			value, set = v, true
 		}
 	}
-	return value
+	return value, set
 }
 
 // path is where programs are looked for, by us and by the daemon.

@@ -41,10 +41,15 @@ func TestDocker(t *testing.T) {
 	s := startReady(t, options(t, "/usr/bin/dockerd", "-s", "overlay2"))
 	importProbe(t, s)
 
-	t.Run("the daemon is PID 1", func(t *testing.T) {
+	t.Run("the launcher is PID 1, the daemon and containerd are its children", func(t *testing.T) {
 		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", s.PID()))
-		if err != nil || filepath.Base(exe) != "dockerd" {
+		if err != nil || filepath.Base(exe) != "dockerlaunch" {
 			t.Errorf("PID 1 is %s, %v", exe, err)
+		}
+		for _, name := range []string{"dockerd", "containerd"} {
+			if child(t, s, name) == 0 {
+				t.Errorf("PID 1 has no child %s", name)
+			}
 		}
 	})
 	t.Run("storage driver", func(t *testing.T) {
@@ -133,7 +138,7 @@ func planAgain(t *testing.T, s *sandbox.Sandbox) {
 		case strings.HasPrefix(step.Name, "PID file"):
 			// dockerd is running, and a second one is refused.
 			running = running || step.Verdict == "refuse"
-		case step.Name == "limits", step.Name == "oom score":
+		case step.Name == "limits", step.Name == "oom score", step.Name == "sockets":
 			// They are of the process that asks, not of the system.
 		case step.Verdict == "do", step.Verdict == "refuse":
 			t.Errorf("%s: %s (%s)", step.Name, step.Verdict, step.Note)

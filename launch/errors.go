@@ -82,12 +82,15 @@ func ExitStatus(err error) int {
 		usage   *UsageError
 		program *ExecError
 		signal  *SignalError
+		ended   *DaemonError
 	)
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &usage):
 		return ExitUsage
+	case errors.As(err, &ended):
+		return ended.Status.ExitCode()
 	case errors.As(err, &signal):
 		return ExitSignal + int(signal.Signal)
 	case errors.As(err, &program):

@@ -82,7 +82,7 @@ func TestApply(t *testing.T) {
 		p.add(s)
 	}
 	var seen []string
-	report, err := p.Apply(context.Background(), func(r Result) { seen = append(seen, r.Step+" "+string(r.Outcome)) })
+	report, err := p.Apply(context.Background(), Hooks{Observe: func(r Result) { seen = append(seen, r.Step+" "+string(r.Outcome)) }})
 	var step *StepError
 	if !errors.As(err, &step) || step.Step != "required" || !errors.Is(err, broken) {
 		t.Errorf("error is %v", err)
@@ -108,7 +108,7 @@ func TestApplyStops(t *testing.T) {
 	cancel(&SignalError{unix.SIGTERM})
 	p := &Plan{}
 	p.add(Step{Name: "a", Verdict: Do, Action: fakeAction{name: "a", did: &did}})
-	if _, err := p.Apply(ctx, nil); ExitStatus(err) != 143 || len(did) != 0 {
+	if _, err := p.Apply(ctx, Hooks{}); ExitStatus(err) != 143 || len(did) != 0 {
 		t.Errorf("after a signal: %v, applied %v", err, did)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/dockerlaunch/dockerlaunch/launch/files"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
 	"github.com/dockerlaunch/dockerlaunch/launch/preflight"
+	"github.com/dockerlaunch/dockerlaunch/launch/sockets"
 	"github.com/dockerlaunch/dockerlaunch/mounts"
 	"golang.org/x/sys/unix"
 )
@@ -63,6 +64,8 @@ type DaemonFacts struct {
 	DataRootFS string `json:"data_root_fs"`
 	// DataRootWritable tells whether images can be stored there.
 	DataRootWritable bool `json:"data_root_writable"`
+	// ContainerdAnswers tells that the containerd of an earlier launch still answers.
+	ContainerdAnswers bool `json:"containerd_answers,omitempty"`
 	// PIDFiles are PID files of an earlier daemon.
 	PIDFiles []daemon.PIDFile `json:"pid_files,omitempty"`
 }
@@ -101,7 +104,7 @@ func Observe(c Config) (Facts, error) {
 			return f, fmt.Errorf("following the links of %s: %w", iptables, err)
 		}
 	}
-	if f.ContainerdRuns, err = answers(daemon.SystemContainerd); err != nil {
+	if f.ContainerdRuns, err = sockets.Answers(daemon.SystemContainerd); err != nil {
 		return f, err
 	}
 	if f.Host.LoadableModules {
@@ -115,18 +118,6 @@ func Observe(c Config) (Facts, error) {
 	f.SpareCABundle = preflight.FileExists(preflight.SpareCABundle)
 	f.Daemon, err = observeDaemon(r, c.path(), info)
 	return f, err
-}
-
-// answers tells whether somebody listens on a unix socket. Package net, with its resolver, would cost the launcher 370 KB
-// for this one call.
-func answers(path string) (bool, error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return false, fmt.Errorf("making a unix socket: %w", err)
-	}
-	err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
-	// EAGAIN is a listener whose queue is full (unix(7)).
-	return err == nil || errors.Is(err, unix.EAGAIN), unix.Close(fd)
 }
 
 func observeMounts(info mounts.Info) (map[string]mounts.State, error) {
@@ -202,6 +193,11 @@ func observeDaemon(r request, path string, info mounts.Info) (DaemonFacts, error
 	f.DataRootFile = state.Kind == mounts.KindOther
 	if f.DataRoot, err = files.Observe(dataRoot); err != nil {
 		return f, err
+	}
+	if r.command.IsDockerd() {
+		if f.ContainerdAnswers, err = sockets.Answers(effective.ManagedContainerd("").Address); err != nil {
+			return f, err
+		}
 	}
 	f.PIDFiles, err = daemon.ObservePIDFiles(effective)
 	return f, err

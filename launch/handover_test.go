@@ -36,7 +36,7 @@ func with(lines []string, prefix string) []string {
 // TestHandOver: what reaches the daemon is what the launcher was given, but for what is documented.
 func TestHandOver(t *testing.T) {
 	env := []string{"PATH=/usr/bin:/usr/sbin", "HOME=/home/me", "ODD=a=b c", "EMPTY=", "container=lxc"}
-	status, said := stubbed(t, env, "/usr/bin/stub", "-s", "overlay", "--", "two words", "")
+	status, said := stubbed(t, env, "--exec", "/usr/bin/stub", "-s", "overlay", "--", "two words", "")
 	if status != 0 {
 		t.Fatalf("exit status %d:\n%s", status, strings.Join(said, "\n"))
 	}
@@ -64,7 +64,7 @@ func TestHandOver(t *testing.T) {
 }
 
 func TestHandOverOfDockerd(t *testing.T) {
-	status, said := stubbed(t, []string{"TERM=linux", "PATH="}, "/opt/dockerd", "--label", "-d", "-g", "/var/lib/docker")
+	status, said := stubbed(t, []string{"TERM=linux", "PATH="}, "--exec", "/opt/dockerd", "--label", "-d", "-g", "/var/lib/docker")
 	if status != 0 {
 		t.Fatalf("exit status %d:\n%s", status, strings.Join(said, "\n"))
 	}
@@ -89,9 +89,11 @@ func TestHandOverOfDockerd(t *testing.T) {
 
 // TestExitStatus: the daemon's end is the launcher's end.
 func TestExitStatusIsTheDaemons(t *testing.T) {
-	for env, want := range map[string]int{"STUB_EXIT=0": 0, "STUB_EXIT=1": 1, "STUB_EXIT=42": 42, "STUB_EXIT=255": 255} {
-		if status, said := stubbed(t, []string{"PATH=/usr/bin:/usr/sbin", env}, "stub"); status != want {
-			t.Errorf("%s: exit status %d\n%s", env, status, strings.Join(said, "\n"))
+	for env, want := range map[string]int{"STUB_EXIT=0": 0, "STUB_EXIT=42": 42, "STUB_EXIT=255": 255} {
+		for _, argv := range [][]string{{"stub"}, {"--exec", "stub"}} {
+			if status, said := stubbed(t, []string{"PATH=/usr/bin:/usr/sbin", env}, argv...); status != want {
+				t.Errorf("%s, %q: exit status %d\n%s", env, argv, status, strings.Join(said, "\n"))
+			}
 		}
 	}
 }

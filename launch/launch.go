@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -49,7 +50,8 @@ func Launch(ctx context.Context, c Config) error {
 	// first. It is not unlocked: what is not fit for the daemon any more must not serve other goroutines.
 	runtime.LockOSThread()
 	begin := time.Now()
-	plan, report, err := prepare(ctx, c)
+	c.Exec = true
+	plan, report, err := prepare(ctx, c, func(*Plan) Hooks { return Hooks{Observe: c.logResult} })
 	if err != nil {
 		return err
 	}
@@ -61,8 +63,8 @@ func Launch(ctx context.Context, c Config) error {
 	return execute(plan.Command, c.Environ)
 }
 
-// prepare does all that comes before the daemon.
-func prepare(ctx context.Context, c Config) (*Plan, *Report, error) {
+// prepare does all that comes before the daemon. hooks gives what a plan is applied with.
+func prepare(ctx context.Context, c Config, hooks func(*Plan) Hooks) (*Plan, *Report, error) {
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
 	}
@@ -71,9 +73,9 @@ func prepare(ctx context.Context, c Config) (*Plan, *Report, error) {
 		return nil, nil, err
 	}
 	// What stands before all else comes first, and then the system is looked at again: without /proc little is to be seen.
-	first := &Plan{Habitat: facts.Host.Habitat}
+	first := &Plan{Habitat: facts.Host.Habitat, lane: LaneSystem}
 	first.base(facts)
-	report, err := c.take(ctx, first)
+	report, err := take(ctx, first, hooks)
 	if err != nil {
 		return nil, report, err
 	}
@@ -91,17 +93,17 @@ func prepare(ctx context.Context, c Config) (*Plan, *Report, error) {
 	}
 	// The whole plan begins with the steps that were just taken, which are told and counted once.
 	plan.Steps = plan.Steps[len(first.Steps):]
-	rest, err := c.take(ctx, plan)
+	rest, err := take(ctx, plan, hooks)
 	rest.Results = append(report.Results, rest.Results...)
 	return plan, rest, err
 }
 
-// take applies a plan, unless something stands in its way, and logs what becomes of it.
-func (c Config) take(ctx context.Context, p *Plan) (*Report, error) {
+// take applies a plan, unless something stands in its way.
+func take(ctx context.Context, p *Plan, hooks func(*Plan) Hooks) (*Report, error) {
 	if err := p.Err(); err != nil {
 		return &Report{}, err
 	}
-	return p.Apply(ctx, c.logResult)
+	return p.Apply(ctx, hooks(p))
 }
 
 func (c Config) logResult(r Result) {
@@ -148,4 +150,9 @@ func environWith(environ []string, set []Variable) []string {
 		all = append(all, v.Name+"="+v.Value)
 	}
 	return all
+}
+
+// environWithout leaves a variable out of an environment.
+func environWithout(environ []string, name string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool { return strings.HasPrefix(entry, name+"=") })
 }

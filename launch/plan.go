@@ -36,6 +36,8 @@ const (
 type Step struct {
 	// Name is unique in a plan, for example "mount /proc".
 	Name string `json:"name"`
+	// Lane is the sequence that the step belongs to.
+	Lane Lane `json:"lane"`
 	// Why tells what the step is for.
 	Why string `json:"why,omitempty"`
 	// Required steps stop the launch when they fail; others cost a warning.
@@ -79,10 +81,23 @@ type Plan struct {
 	Habitat host.Habitat `json:"habitat"`
 	Steps   []Step       `json:"steps"`
 	Command Command      `json:"command"`
+	// Containerd is the containerd that is started beside the daemon; nil where none is.
+	Containerd *daemon.Containerd `json:"containerd,omitempty"`
+	// containerdAddress is where the daemon finds it; "" where it looks itself.
+	containerdAddress string
+	// hosts are the addresses of the API where the user names none; opened gets the descriptors of their sockets.
+	hosts  []string
+	opened *[]int
+	// isDockerd tells that the daemon is dockerd by its name, so that its ways are known.
+	isDockerd bool
+	// tlsDir is the folder with the certificates that are made for the API; "" where none are.
+	tlsDir string
 	// bridgeNetfilter tells whether br_netfilter is there when the daemon starts, as far as a plan can tell.
 	bridgeNetfilter bool
 	// pending are the targets of mounts that are planned: what stands below them now says nothing of what will.
 	pending []string
+	// lane is the one that steps are being added to.
+	lane Lane
 	// problem is why the daemon cannot be executed, if so.
 	problem *ExecError
 }
@@ -106,6 +121,7 @@ func (p *Plan) Err() error {
 }
 
 func (p *Plan) add(s Step) {
+	s.Lane = p.lane
 	if s.Action != nil {
 		s.Does = s.Action.String()
 	}
@@ -121,14 +137,16 @@ func NewPlan(c Config, f Facts) (*Plan, error) {
 	}
 	e := daemon.Effective{Command: r.command, Args: r.args, File: f.Daemon.Config, Driver: c.getenv("DOCKER_DRIVER")}
 
-	p := &Plan{Habitat: f.Host.Habitat}
+	p := &Plan{Habitat: f.Host.Habitat, lane: LaneSystem, isDockerd: r.command.IsDockerd()}
 	p.base(f)
 	p.devices(f)
 	p.mounts(mounts.Rest(), f.Mounts)
 	p.varRun(f)
 	p.propagation(f)
 	p.cgroups(c.Cgroup, f)
+	p.lane = LaneModules
 	p.modules(e, f)
+	p.lane = LaneSystem
 	p.files(f)
 	p.settings(e, f)
 	p.network(f.Host, e)
@@ -137,6 +155,12 @@ func NewPlan(c Config, f Facts) (*Plan, error) {
 		return nil, err
 	}
 	p.limits(f.Host)
+	p.api(c, e)
+	p.lane = LaneCertificates
+	p.certificates(c, e, f)
+	p.lane = LaneContainerd
+	p.containerd(c, e, f)
+	p.lane = LaneSystem
 	p.command(c, e, missing, f)
 	return p, nil
 }

@@ -117,6 +117,7 @@ func (p *Plan) command(c Config, e daemon.Effective, missing map[string]bool, f 
 		NoFileHard:      set.NoFile.Hard,
 		// With v1 dockerd takes the cgroupfs driver by itself.
 		SystemdLeak: f.Host.SystemdLeak && f.Cgroups.Mode != cgroups.V1 && f.Cgroups.Mode != cgroups.Hybrid,
+		Containerd:  p.containerdAddress, Hosts: p.hosts, Sockets: p.opened != nil, TLSDir: p.tlsDir,
 	})
 	p.Command = Command{Path: f.Daemon.Path, Args: daemon.WithAdded(e.Command.Args, added)}
 	for _, a := range added {

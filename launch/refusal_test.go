@@ -248,7 +248,7 @@ func TestWarnings(t *testing.T) {
 			c.change(&o)
 			o.Stdout, o.Stderr = log, log
 			s := startReady(t, o)
-			cmdline, err := os.ReadFile(filepath.Join("/proc", itoa(s.PID()), "cmdline"))
+			cmdline, err := os.ReadFile(filepath.Join("/proc", itoa(child(t, s, "dockerd")), "cmdline"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -179,6 +179,31 @@ func importProbe(t *testing.T, s *sandbox.Sandbox) {
 	}
 }
 
+// child returns the process ID, as the host has it, of a child of the launcher by its name; 0 where there is none.
+func child(t *testing.T, s *sandbox.Sandbox, name string) int {
+	t.Helper()
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", s.PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range lists {
+		data, err := os.ReadFile(list)
+		if err != nil {
+			continue // a thread that has ended
+		}
+		for _, pid := range strings.Fields(string(data)) {
+			if comm, err := os.ReadFile("/proc/" + pid + "/comm"); err == nil && strings.TrimSpace(string(comm)) == name {
+				n, err := strconv.Atoi(pid)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return n
+			}
+		}
+	}
+	return 0
+}
+
 // lockedBuffer takes the output of several processes.
 type lockedBuffer struct {
 	mu  sync.Mutex

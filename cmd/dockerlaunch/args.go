@@ -3,13 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/dockerlaunch/dockerlaunch/cgroups"
 	"github.com/dockerlaunch/dockerlaunch/launch"
-	"github.com/sirupsen/logrus"
 	"github.com/spf13/pflag"
 )
 
@@ -20,12 +16,6 @@ const (
 	verbHelp     = "help"
 	verbModprobe = "modprobe" // also by argv[0]
 )
-
-// launching tells whether a command line is going to start a daemon, before it is looked at in earnest: all other verbs
-// end soon, and at any signal.
-func launching(args []string) bool {
-	return len(args) == 0 || !slices.Contains([]string{verbPlan, verbVersion, verbHelp, verbModprobe}, args[0])
-}
 
 // call is what a command line asks for.
 type call struct {
@@ -79,6 +69,7 @@ func (c *call) flags() *pflag.FlagSet {
 	f.Usage = func() {}
 	f.BoolVar(&c.debug, "debug", false, "say what each step does")
 	f.TextVar(&c.config.Cgroup, "cgroup", cgroups.WantAuto, "which cgroup hierarchies to mount: auto, v1, v2 or hybrid")
+	f.BoolVar(&c.config.Exec, "exec", false, "become the daemon, instead of starting it as a child and staying with it")
 	f.StringSliceVar(&c.config.Without, "without", nil, "start although these are missing, `names` as the message has them, for example ps,git")
 	return f
 }
@@ -119,11 +110,4 @@ func parse(args []string) (*call, error) {
 
 func helpText() string {
 	return usage + new(call).flags().FlagUsages() + helpTail
-}
-
-// warnUnsupported names settings of the environment that look as if they had an effect and have none.
-func warnUnsupported(log logrus.FieldLogger, getenv func(string) string) {
-	if reap, err := strconv.ParseBool(strings.TrimSpace(getenv("DOCKER_LAUNCH_REAP"))); reap && err == nil {
-		log.Warn("DOCKER_LAUNCH_REAP is set, and this version does not reap: the daemon becomes this very process")
-	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"strings"
 	"testing"
 
@@ -80,7 +79,7 @@ func TestUsageErrors(t *testing.T) {
 			if strings.HasPrefix(line, "--json") {
 				args = args[1:]
 			}
-			if status := run(context.Background(), args, &stdout, &stderr); status != 2 {
+			if status := run(args, &stdout, &stderr); status != 2 {
 				t.Errorf("exit status %d, want 2", status)
 			}
 			if !strings.Contains(stderr.String(), says) {
@@ -93,7 +92,7 @@ func TestUsageErrors(t *testing.T) {
 func TestHelpAndVersion(t *testing.T) {
 	for arg, says := range map[string]string{"help": "--without", "version": "dockerlaunch "} {
 		var stdout, stderr bytes.Buffer
-		if status := run(context.Background(), []string{arg}, &stdout, &stderr); status != 0 || stderr.Len() != 0 {
+		if status := run([]string{arg}, &stdout, &stderr); status != 0 || stderr.Len() != 0 {
 			t.Errorf("%s: exit status %d, %s", arg, status, stderr.String())
 		}
 		if !strings.Contains(stdout.String(), says) {

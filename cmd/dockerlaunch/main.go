@@ -14,6 +14,7 @@ import (
 	"runtime/debug"
 
 	"github.com/dockerlaunch/dockerlaunch/launch"
+	"github.com/dockerlaunch/dockerlaunch/launch/pidone"
 	"github.com/dockerlaunch/dockerlaunch/modules"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
@@ -26,16 +27,11 @@ func main() {
 	if applet := filepath.Base(os.Args[0]); applet == verbModprobe {
 		os.Exit(modules.Modprobe(os.Args[1:], os.Stdout, os.Stderr))
 	}
-	ctx := context.Background()
-	if launching(os.Args[1:]) {
-		// A Go program that is PID 1 is ended by signals that another PID 1 would ignore, so that the handlers come first.
-		ctx = catchSignals()
-	}
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // run is main without the process around it: arguments in, exit status out.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int) {
+func run(args []string, stdout, stderr io.Writer) (status int) {
 	defer func() {
 		if caught := recover(); caught != nil {
 			fmt.Fprintf(stderr, "dockerlaunch: a mistake in the launcher itself, please report it: %v\n%s", caught, debug.Stack())
@@ -45,7 +41,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 	if len(args) > 0 && args[0] == verbModprobe {
 		return modules.Modprobe(args[1:], stdout, stderr)
 	}
+	// Nothing but reading words comes before the signal handlers, which differ for those who stay and those who exec.
 	call, err := parse(args)
+	if err == nil && call.verb == "" {
+		return start(call, stderr)
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "dockerlaunch: %v\nTry: dockerlaunch help\n", err)
 		return launch.ExitStatus(&launch.UsageError{Err: err})
@@ -56,20 +56,50 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 	case verbVersion:
 		return written(fmt.Fprintf(stdout, "dockerlaunch %s (%s, %s/%s)\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH))
 	}
-
-	config := call.config
-	config.Environ = os.Environ()
-	config.Log = logger(stderr, call.debug || launch.DebugWanted(os.Getenv("DOCKER_LAUNCH_DEBUG")))
-	if call.verb == verbPlan {
-		err = printPlan(config, call.json, stdout)
-	} else {
-		warnUnsupported(config.Log, os.Getenv)
-		err = launch.Launch(ctx, config)
-	}
-	if err != nil {
+	config := call.complete(stderr)
+	if err := printPlan(config, call.json, stdout); err != nil {
 		config.Log.Error(err)
+		return launch.ExitStatus(err)
 	}
-	return launch.ExitStatus(err)
+	return 0
+}
+
+// complete adds what comes from outside the command line.
+func (c *call) complete(stderr io.Writer) launch.Config {
+	config := c.config
+	config.Environ, config.Version = os.Environ(), versionText()
+	config.Log = logger(stderr, c.debug || launch.DebugWanted(os.Getenv("DOCKER_LAUNCH_DEBUG")))
+	return config
+}
+
+// start launches the daemon and returns the exit status. With --exec it returns on failure only.
+func start(call *call, stderr io.Writer) int {
+	var err error
+	if call.config.Exec {
+		ctx := catchSignals()
+		config := call.complete(stderr)
+		err = launch.Launch(ctx, config)
+		config.Log.Error(err)
+		return launch.ExitStatus(err)
+	}
+	ended := make(chan int, 1)
+	init, err := pidone.Start(pidone.Options{OnPanic: func(value any, stack []byte) {
+		fmt.Fprintf(stderr, "dockerlaunch: a mistake in the launcher itself, please report it: %v\n%s", value, stack)
+		ended <- launch.ExitCannotLaunch
+	}})
+	if err != nil {
+		fmt.Fprintf(stderr, "dockerlaunch: %v\n", err)
+		return launch.ExitCannotLaunch
+	}
+	config := call.complete(stderr)
+	init.Go(func() {
+		err := launch.Supervise(context.Background(), init, config)
+		if err != nil {
+			config.Log.Error(err)
+		}
+		ended <- launch.ExitStatus(err)
+	})
+	return <-ended
 }
 
 // catchSignals takes over the signals that would end this process and returns a context that the first request to stop

@@ -88,8 +88,9 @@ func (c Containerd) Args() []string { return []string{"--config", c.ConfigFile} 
 // String tells what Apply does.
 func (c Containerd) String() string { return "write " + c.ConfigFile }
 
-// Apply makes the folder of the socket and writes the configuration. A socket that is left of an earlier run is
-// containerd's own to remove.
+// Apply makes the folder of the socket, writes the configuration, and removes what an earlier run left behind. dockerd waits
+// for a socket that is not there in steps of 10 ms, but for one that refuses it a second (ContextDialer in containerd's
+// pkg/dialer, and gRPC's back-off).
 func (c Containerd) Apply(context.Context) (kept bool, err error) {
 	// The mode is dockerd's own.
 	if err := os.MkdirAll(filepath.Dir(c.ConfigFile), 0o700); err != nil {
@@ -98,7 +99,7 @@ func (c Containerd) Apply(context.Context) (kept bool, err error) {
 	if err := os.WriteFile(c.ConfigFile, []byte(c.Config()), 0o600); err != nil {
 		return false, fmt.Errorf("writing containerd's configuration: %w", err)
 	}
-	return false, nil
+	return false, c.Stopped()
 }
 
 // Started writes the PID file, by which a dockerd that is started without us finds this containerd.

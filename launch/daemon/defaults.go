@@ -17,6 +17,13 @@ type DefaultFacts struct {
 	// SystemdLeak is true where dockerd would take the systemd cgroup driver though no systemd runs: cgroup v2, and
 	// /run/systemd/system exists (moby's daemon/daemon_unix.go, UsingSystemd; go-systemd's IsRunningSystemd).
 	SystemdLeak bool
+	// Containerd is the address of a containerd that was started for this dockerd; "" where dockerd sees to that itself.
+	Containerd string
+	// Hosts are the addresses that the API is to have; Sockets tells that they are open and handed on.
+	Hosts   []string
+	Sockets bool
+	// TLSDir is the folder with certificates in docker:dind's layout that were made for the API; "" where there is none.
+	TLSDir string
 }
 
 // NoFileContainers is the limit of open files that containers get: what systemd gives its services (DefaultLimitNOFILE
@@ -54,7 +61,7 @@ type Added struct {
 }
 
 // Defaults returns the table of flags that Add goes through, in its order.
-func Defaults() []Default { return slices.Clone(defaults) }
+func Defaults() []Default { return slices.Concat(defaults, apiDefaults) }
 
 var defaults = []Default{
 	{
@@ -100,6 +107,61 @@ var defaults = []Default{
 	},
 }
 
+// apiDefaults are about where the API is and who may use it. What the hosts are is decided where the environment is known.
+var apiDefaults = []Default{
+	{
+		Option: "containerd",
+		Reason: "it is up already, so that dockerd is ready sooner and stops a second sooner",
+		judge:  func(_ Effective, f DefaultFacts) (string, bool) { return f.Containerd, f.Containerd != "" },
+	},
+	{
+		Option: "host",
+		Reason: "the sockets are open already, so that clients that come early wait for the daemon",
+		judge:  func(_ Effective, f DefaultFacts) (string, bool) { return "fd://", f.Sockets },
+	},
+	hostDefault(0), hostDefault(1),
+	tlsDefault("tlsverify", ""), tlsDefault("tlscacert", "ca.pem"), tlsDefault("tlscert", "cert.pem"), tlsDefault("tlskey", "key.pem"),
+	{
+		// dockerd sleeps 16 s before it opens a port without TLS, unless that is asked for in so many words (checkTLS in
+		// moby's cmd/dockerd/daemon.go).
+		Option: "tls",
+		Reason: "a port without TLS was asked for in so many words, by an empty DOCKER_TLS_CERTDIR",
+		Unless: []string{"tlsverify"},
+		judge: func(_ Effective, f DefaultFacts) (string, bool) {
+			plain := func(host string) bool { return strings.HasPrefix(host, "tcp://") }
+			return "false", !f.Sockets && f.TLSDir == "" && slices.ContainsFunc(f.Hosts, plain)
+		},
+	},
+}
+
+// hostDefault is one of the addresses where dockerd opens them itself and would not do so by default.
+func hostDefault(i int) Default {
+	return Default{
+		Option: "host",
+		Reason: "the environment names it",
+		judge: func(_ Effective, f DefaultFacts) (string, bool) {
+			if f.Sockets || i >= len(f.Hosts) || len(f.Hosts) == 1 && f.Hosts[0] == DefaultHost {
+				return "", false
+			}
+			return f.Hosts[i], true
+		},
+	}
+}
+
+// tlsDefault is one of the options for certificates of the launcher's own making.
+func tlsDefault(option, file string) Default {
+	return Default{
+		Option: option,
+		Reason: "DOCKER_TLS_CERTDIR names a folder, whose certificates the API is to ask for",
+		judge: func(_ Effective, f DefaultFacts) (string, bool) {
+			if file == "" {
+				return "true", f.TLSDir != ""
+			}
+			return f.TLSDir + "/server/" + file, f.TLSDir != ""
+		},
+	}
+}
+
 // Add tells which flags to give to a dockerd beside what the user says, each only where the user is silent: it is in
 // neither place. A repeatable option is added to the command line's own where those do not name the same setting, but
 // never beside its key in the file, which dockerd refuses; where that leaves a setting open, a Warning says so. A daemon
@@ -109,7 +171,7 @@ func Add(e Effective, facts DefaultFacts) []Added {
 		return nil
 	}
 	var list []Added
-	for _, d := range defaults {
+	for _, d := range Defaults() {
 		if a, ok := d.add(e, facts); ok {
 			list = append(list, a)
 		}

@@ -141,3 +141,16 @@ func (e Effective) ConfigFile() string {
 
 // Debug is --debug, else false. A --log-level of debug shows the same messages, but does not open /debug in the API.
 func (e Effective) Debug() bool { return e.bool("debug", false) }
+
+// Group is --group, to which a unix socket of the API belongs; else "docker".
+func (e Effective) Group() string { return e.value("group", "docker") }
+
+// SpeaksOfTLS reports whether the user says anything of TLS for the API, and where.
+func (e Effective) SpeaksOfTLS() (bool, string) {
+	for _, option := range []string{"tls", "tlsverify", "tlscacert", "tlscert", "tlskey"} {
+		if speaks, where := e.Speaks(option); speaks {
+			return true, where
+		}
+	}
+	return false, ""
+}

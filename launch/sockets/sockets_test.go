@@ -134,6 +134,27 @@ func TestWrongSockets(t *testing.T) {
 	}
 }
 
+func TestAnswers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	check := func(want bool) {
+		t.Helper()
+		if got, err := Answers(path); got != want || err != nil {
+			t.Errorf("answers: %v, %v; want %v", got, err, want)
+		}
+	}
+	check(false)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(true)
+	l.SetUnlinkOnClose(false)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	check(false) // the socket of a containerd that is gone
+}
+
 func TestGroups(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "group")
 	if err := os.WriteFile(file, []byte("root:x:0:\n# odd\nwheel\ndocker:x:999:me,you\nbad:x:many:\n"), 0o600); err != nil {

@@ -1,0 +1,174 @@
+package launch
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+)
+
+// Lane is a sequence of steps. The steps of a lane are taken in order, the lanes beside each other.
+type Lane string
+
+const (
+	// LaneSystem is all that costs microseconds, and what must be done by the thread that starts the daemon: mounts,
+	// cgroups, files, limits.
+	LaneSystem Lane = "system"
+	// LaneModules loads kernel modules.
+	LaneModules Lane = "modules"
+	// LaneCertificates makes what TLS needs.
+	LaneCertificates Lane = "certificates"
+	// LaneContainerd starts containerd.
+	LaneContainerd Lane = "containerd"
+)
+
+// lanes lists the lanes and what each waits for. The daemon waits for all of them.
+var lanes = []LaneInfo{
+	{Name: LaneSystem},
+	{Name: LaneModules, After: []Lane{LaneSystem}},
+	{Name: LaneCertificates, After: []Lane{LaneSystem}},
+	// containerd looks at its start which snapshotters work, and overlay may be a module.
+	{Name: LaneContainerd, After: []Lane{LaneSystem, LaneModules}},
+}
+
+// LaneInfo tells what a lane waits for.
+type LaneInfo struct {
+	Name  Lane   `json:"name"`
+	After []Lane `json:"after,omitempty"`
+}
+
+// Lanes returns the lanes that the plan has steps in, each after those that it waits for.
+func (p *Plan) Lanes() []LaneInfo {
+	used := map[Lane]bool{}
+	for _, s := range p.Steps {
+		used[s.lane()] = true
+	}
+	var list []LaneInfo
+	for _, l := range lanes {
+		if used[l.Name] {
+			l.After = slices.DeleteFunc(slices.Clone(l.After), func(n Lane) bool { return !used[n] })
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// lane is the step's own, or the one of all that names none.
+func (s Step) lane() Lane { return cmp.Or(s.Lane, LaneSystem) }
+
+// runner applies a plan.
+type runner struct {
+	plan    *Plan
+	hooks   Hooks
+	mu      sync.Mutex // guards results and the order of what is told
+	results []Result
+	thread  chan func()
+	cancel  context.CancelCauseFunc
+	err     error
+}
+
+// Hooks are what Apply asks of its caller.
+type Hooks struct {
+	// Observe is handed each result as it comes, one at a time.
+	Observe func(Result)
+	// StartContainerd starts the plan's containerd, on the caller's thread.
+	StartContainerd func() error
+}
+
+// Apply takes the plan's steps, those of different lanes beside each other. It ends at the first required step that
+// fails, with a *StepError, and where ctx ends, with its cause. What belongs to the calling thread, such as a cgroup
+// namespace, is changed on it: the caller has locked it.
+func (p *Plan) Apply(ctx context.Context, hooks Hooks) (*Report, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r := &runner{plan: p, hooks: hooks, results: make([]Result, len(p.Steps)), thread: make(chan func()), cancel: cancel}
+	infos := p.Lanes()
+	done := map[Lane]chan struct{}{}
+	for _, l := range infos {
+		done[l.Name] = make(chan struct{})
+	}
+	var others sync.WaitGroup
+	for _, l := range infos {
+		if l.Name == LaneSystem {
+			continue
+		}
+		others.Add(1)
+		go func() {
+			defer others.Done()
+			defer close(done[l.Name])
+			for _, before := range l.After {
+				<-done[before]
+			}
+			r.lane(ctx, l.Name)
+		}()
+	}
+	if system, ok := done[LaneSystem]; ok {
+		r.lane(ctx, LaneSystem)
+		close(system)
+	}
+	all := make(chan struct{})
+	go func() { others.Wait(); close(all) }()
+	for open := true; open; {
+		select {
+		case f := <-r.thread:
+			f()
+		case <-all:
+			open = false
+		}
+	}
+	return r.report(), r.end(ctx)
+}
+
+// lane takes the steps of one lane. A panic of an action is its step's error; see Step.apply.
+func (r *runner) lane(ctx context.Context, lane Lane) {
+	for i, s := range r.plan.Steps {
+		if s.lane() != lane {
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		r.take(i, s.apply(ctx, r))
+	}
+}
+
+func (r *runner) take(i int, result Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.results[i] = result
+	if r.hooks.Observe != nil {
+		r.hooks.Observe(result)
+	}
+	if result.Outcome == Failed && r.err == nil {
+		r.err = &StepError{Step: result.Step, Err: result.Err}
+		r.cancel(r.err)
+	}
+}
+
+// onThread runs f on the thread that called Apply, which serves such calls once its own lane is through.
+func (r *runner) onThread(f func() error) error {
+	answer := make(chan error, 1)
+	r.thread <- func() { answer <- f() }
+	return <-answer
+}
+
+// report lists what was taken, in the plan's order.
+func (r *runner) report() *Report {
+	taken := make([]Result, 0, len(r.results))
+	for _, result := range r.results {
+		if result.Outcome != "" {
+			taken = append(taken, result)
+		}
+	}
+	return &Report{Results: taken}
+}
+
+func (r *runner) end(ctx context.Context) error {
+	if r.err != nil {
+		return r.err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
+	"github.com/dockerlaunch/dockerlaunch/launch/sockets"
+	"golang.org/x/sys/unix"
+)
+
+// The ports of the Docker API: without and with TLS (IANA).
+const (
+	plainHost = "tcp://0.0.0.0:2375"
+	tlsHost   = "tcp://0.0.0.0:2376"
+)
+
+// Listen opens the sockets of the API. The descriptors stay with the launcher, which hands them to each daemon that it
+// starts.
+type Listen struct {
+	Sockets []sockets.Socket `json:"sockets"`
+
+	opened *[]int
+}
+
+// String tells what Apply does.
+func (l Listen) String() string {
+	names := make([]string, len(l.Sockets))
+	for i, s := range l.Sockets {
+		names[i] = s.Host
+	}
+	return "listen at " + strings.Join(names, " and ")
+}
+
+// Apply opens all sockets, or none.
+func (l Listen) Apply(context.Context) (kept bool, err error) {
+	var fds []int
+	for _, s := range l.Sockets {
+		fd, err := s.Open()
+		if err != nil {
+			for _, open := range fds {
+				err = errors.Join(err, unix.Close(open))
+			}
+			return false, err
+		}
+		fds = append(fds, fd)
+	}
+	*l.opened = fds
+	return false, nil
+}
+
+// StartContainerd starts the containerd that the daemon is going to use. Supervise does it; nobody else has such a step.
+type StartContainerd struct {
+	Containerd daemon.Containerd `json:"containerd"`
+}
+
+// String tells what Apply does.
+func (s StartContainerd) String() string {
+	return s.Containerd.Program + " " + strings.Join(s.Containerd.Args(), " ")
+}
+
+// Apply is the supervisor's to do.
+func (s StartContainerd) Apply(context.Context) (kept bool, err error) {
+	return false, errors.New("containerd is started by a supervisor alone")
+}
+
+// api plans where the daemon listens. With a supervisor the launcher opens the sockets, so that a client that comes early
+// waits instead of being refused. Where the user names addresses himself, his words stand.
+func (p *Plan) api(c Config, e daemon.Effective) {
+	if !e.Command.IsDockerd() {
+		return
+	}
+	const why = "clients that come early wait for the daemon"
+	if speaks, where := e.Speaks("host"); speaks {
+		p.add(Step{Name: "sockets", Why: why, Verdict: Skip, Note: "dockerd opens what " + where + " names"})
+		return
+	}
+	group := sockets.DefaultGroup
+	if speaks, _ := e.Speaks("group"); speaks {
+		group = e.Group()
+	}
+	p.hosts = c.hosts(e)
+	list := make([]sockets.Socket, 0, len(p.hosts))
+	for _, host := range p.hosts {
+		s := sockets.Socket{Host: host}
+		if strings.HasPrefix(host, "unix://") {
+			s.Group = group
+		}
+		list = append(list, s)
+	}
+	if c.Exec {
+		p.add(Step{Name: "sockets", Why: why, Verdict: Skip, Note: "with --exec dockerd opens them itself"})
+		return
+	}
+	p.opened = new([]int)
+	p.add(Step{Name: "sockets", Why: why, Required: true, Verdict: Do, Action: Listen{Sockets: list, opened: p.opened}})
+}
+
+// hosts are the addresses that the API is to have where the user names none with --host.
+func (c Config) hosts(e daemon.Effective) []string {
+	unixHost := daemon.DefaultHost
+	if host := c.getenv("DOCKER_HOST"); strings.HasPrefix(host, "unix://") {
+		unixHost = host
+	}
+	hosts := []string{unixHost}
+	switch dir, set := c.lookupEnv("DOCKER_TLS_CERTDIR"); {
+	case c.named():
+		// Who names the daemon names its addresses: that is also how docker:dind's entrypoint has it.
+	case dir != "" || e.TLS():
+		hosts = append(hosts, tlsHost)
+	case set:
+		// Set and empty is how compose files and CI jobs ask for the port without TLS in so many words. Where the variable is
+		// not set at all nobody asked, and no port is opened.
+		hosts = append(hosts, plainHost)
+	}
+	return hosts
+}
+
+// named tells whether the user says which program the daemon is.
+func (c Config) named() bool { return len(c.Daemon) > 0 && !strings.HasPrefix(c.Daemon[0], "-") }
+
+// containerd plans the containerd that runs beside the daemon.
+func (p *Plan) containerd(c Config, e daemon.Effective, f Facts) {
+	if !e.Command.IsDockerd() || c.Exec {
+		return
+	}
+	s := Step{Name: "containerd", Why: "with one that is up already dockerd is ready sooner, and stops a second sooner"}
+	managed := e.ManagedContainerd(f.Programs["containerd"])
+	switch {
+	case e.ContainerdAddress() != "":
+		s.Verdict, s.Note = Skip, "the one at "+e.ContainerdAddress()+" is used"
+	case f.ContainerdRuns:
+		s.Verdict, s.Note = Skip, "the one at "+daemon.SystemContainerd+" is used"
+	case managed.Program == "":
+		s.Verdict, s.Note = Skip, "there is none"
+	case !filepath.IsAbs(managed.Root) || !filepath.IsAbs(managed.State):
+		s.Verdict, s.Note = Skip, "dockerd starts its own, as the data-root or the exec-root is a relative path"
+	case f.Daemon.ContainerdAnswers:
+		s.Verdict, s.Note = Keep, "the one that an earlier launch left running is used"
+		p.containerdAddress = managed.Address
+	default:
+		p.Containerd, p.containerdAddress = &managed, managed.Address
+		p.add(Step{Name: "containerd's configuration", Why: s.Why, Required: true, Verdict: Do, Action: managed})
+		s.Required, s.Verdict, s.Action = true, Do, StartContainerd{managed}
+	}
+	p.add(s)
+}
+
+// certificates plans what TLS needs.
+func (p *Plan) certificates(c Config, e daemon.Effective, f Facts) {
+	dir := c.getenv("DOCKER_TLS_CERTDIR")
+	if dir == "" || !e.Command.IsDockerd() || c.named() {
+		return
+	}
+	if speaks, where := e.SpeaksOfTLS(); speaks {
+		p.add(Step{Name: "certificates", Why: "TLS", Verdict: Skip, Note: fmt.Sprintf("those that %s names are used", where)})
+		return
+	}
+	p.tlsDir = dir
+}

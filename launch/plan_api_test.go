@@ -1,0 +1,169 @@
+package launch
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
+)
+
+// flag returns the value of a flag that the launcher adds, "" where it adds none.
+func flags(p *Plan, name string) []string {
+	var values []string
+	for _, arg := range p.Command.Args {
+		if value, ok := strings.CutPrefix(arg, "--"+name+"="); ok {
+			values = append(values, value)
+		}
+	}
+	return values
+}
+
+func step(t *testing.T, p *Plan, name string) Step {
+	t.Helper()
+	i := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Name == name })
+	if i < 0 {
+		t.Fatalf("there is no step %q", name)
+	}
+	return p.Steps[i]
+}
+
+// TestWhereTheAPIIs: the rules of docker:dind's entrypoint, but that no port is opened which nobody asked for.
+func TestWhereTheAPIIs(t *testing.T) {
+	const unixHost = "unix:///var/run/docker.sock"
+	for name, c := range map[string]struct {
+		daemon []string
+		env    []string
+		opens  []string // by the launcher
+		passes []string // --host for dockerd, with a supervisor and with --exec
+		exec   []string
+	}{
+		"nothing said":                      {nil, nil, []string{unixHost}, []string{"fd://"}, nil},
+		"flags for dockerd":                 {[]string{"-s", "overlay2"}, nil, []string{unixHost}, []string{"fd://"}, nil},
+		"a socket by DOCKER_HOST":           {nil, []string{"DOCKER_HOST=unix:///x.sock"}, []string{"unix:///x.sock"}, []string{"fd://"}, []string{"unix:///x.sock"}},
+		"a DOCKER_HOST for clients":         {nil, []string{"DOCKER_HOST=tcp://docker:2376"}, []string{unixHost}, []string{"fd://"}, nil},
+		"a folder of certificates":          {nil, []string{"DOCKER_TLS_CERTDIR=/certs"}, []string{unixHost, tlsHost}, []string{"fd://"}, []string{unixHost, tlsHost}},
+		"TLS switched off in so many words": {nil, []string{"DOCKER_TLS_CERTDIR="}, []string{unixHost, plainHost}, []string{"fd://"}, []string{unixHost, plainHost}},
+		"dockerd named, and certificates":   {[]string{"dockerd"}, []string{"DOCKER_TLS_CERTDIR=/certs"}, []string{unixHost}, []string{"fd://"}, nil},
+		"addresses by the user":             {[]string{"dockerd", "-H", "tcp://1.2.3.4:5"}, []string{"DOCKER_TLS_CERTDIR=/certs"}, nil, nil, nil},
+		"another daemon":                    {[]string{"/opt/other"}, nil, nil, nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := Config{Daemon: c.daemon, Environ: environ(c.env...)}
+			p := planned(t, config, prepared())
+			var opens []string
+			for _, s := range p.Steps {
+				if l, ok := s.Action.(Listen); ok {
+					for _, socket := range l.Sockets {
+						opens = append(opens, socket.Host)
+						if unix := strings.HasPrefix(socket.Host, "unix"); unix != (socket.Group == "docker") {
+							t.Errorf("%s belongs to the group %q", socket.Host, socket.Group)
+						}
+					}
+				}
+			}
+			if !slices.Equal(opens, c.opens) {
+				t.Errorf("opens %q, want %q", opens, c.opens)
+			}
+			if got := flags(p, "host"); !slices.Equal(got, c.passes) {
+				t.Errorf("dockerd gets --host %q, want %q", got, c.passes)
+			}
+			config.Exec = true
+			if got := flags(planned(t, config, prepared()), "host"); !slices.Equal(got, c.exec) {
+				t.Errorf("with --exec dockerd gets --host %q, want %q", got, c.exec)
+			}
+		})
+	}
+}
+
+func TestCertificatesAsFlags(t *testing.T) {
+	for name, c := range map[string]struct {
+		daemon []string
+		env    string
+		file   string
+		want   string
+	}{
+		"asked for":          {nil, "DOCKER_TLS_CERTDIR=/certs", "", "/certs/server/ca.pem"},
+		"not asked for":      {nil, "X=y", "", ""},
+		"switched off":       {nil, "DOCKER_TLS_CERTDIR=", "", ""},
+		"the user's own":     {[]string{"--tlscert=/my.pem"}, "DOCKER_TLS_CERTDIR=/certs", "", ""},
+		"in daemon.json":     {nil, "DOCKER_TLS_CERTDIR=/certs", `{"tls": false}`, ""},
+		"dockerd is by name": {[]string{"dockerd"}, "DOCKER_TLS_CERTDIR=/certs", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := prepared()
+			if c.file != "" {
+				var err error
+				if f.Daemon.Config, err = daemon.ReadConfig(strings.NewReader(c.file)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p := planned(t, Config{Daemon: c.daemon, Environ: environ(c.env)}, f)
+			if got := strings.Join(flags(p, "tlscacert"), " "); got != c.want {
+				t.Errorf("--tlscacert %q, want %q", got, c.want)
+			}
+			if verify := len(flags(p, "tlsverify")) > 0; verify != (c.want != "") {
+				t.Errorf("--tlsverify is %v", verify)
+			}
+		})
+	}
+}
+
+// TestPlainPortDoesNotWait: dockerd sleeps before it opens a port without TLS, unless told --tls=false.
+func TestPlainPortDoesNotWait(t *testing.T) {
+	c := Config{Environ: environ("DOCKER_TLS_CERTDIR="), Exec: true}
+	if got := flags(planned(t, c, prepared()), "tls"); !slices.Equal(got, []string{"false"}) {
+		t.Errorf("--tls is %q", got)
+	}
+}
+
+func TestContainerdBeforehand(t *testing.T) {
+	const managed = "/var/run/docker/containerd/containerd.sock"
+	for name, c := range map[string]struct {
+		config  Config
+		change  func(*Facts)
+		started bool
+		address string
+	}{
+		"started":                {Config{}, func(*Facts) {}, true, managed},
+		"with another exec-root": {Config{Daemon: []string{"--exec-root=/e"}}, func(*Facts) {}, true, "/e/containerd/containerd.sock"},
+		"the user's own":         {Config{Daemon: []string{"--containerd=/mine.sock"}}, func(*Facts) {}, false, ""},
+		"the system's":           {Config{}, func(f *Facts) { f.ContainerdRuns = true }, false, ""},
+		"left running":           {Config{}, func(f *Facts) { f.Daemon.ContainerdAnswers = true }, false, managed},
+		"--exec":                 {Config{Exec: true}, func(*Facts) {}, false, ""},
+		"relative data-root":     {Config{Daemon: []string{"--data-root=x"}}, func(*Facts) {}, false, ""},
+		"missing":                {Config{}, func(f *Facts) { delete(f.Programs, "containerd") }, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := prepared()
+			c.change(&f)
+			c.config.Environ = environ()
+			p := planned(t, c.config, f)
+			if started := p.Containerd != nil; started != c.started {
+				t.Errorf("started: %v", started)
+			}
+			var want []string
+			if c.address != "" {
+				want = []string{c.address}
+			}
+			var got []string
+			for _, a := range p.Command.Added {
+				if value, ok := strings.CutPrefix(a.Arg, "--containerd="); ok {
+					got = append(got, value)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("adds --containerd %q, want %q", got, want)
+			}
+		})
+	}
+	p := planned(t, Config{}, prepared())
+	if lane := step(t, p, "containerd").Lane; lane != LaneContainerd {
+		t.Errorf("containerd starts in the lane %s", lane)
+	}
+	for _, l := range p.Lanes() {
+		if l.Name == LaneContainerd && !slices.Equal(l.After, []Lane{LaneSystem, LaneModules}) {
+			t.Errorf("containerd waits for %v", l.After)
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package launch
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/dockerlaunch/dockerlaunch/launch/ready"
+)
+
+// notifySocket is where dockerd tells us that it is ready.
+const notifySocket = "/run/dockerlaunch/notify"
+
+// listenForReady makes the socket at which dockerd says that it is ready. Another daemon keeps the NOTIFY_SOCKET that it
+// was given.
+func (s *supervisor) listenForReady() error {
+	s.record.planned(s.plan)
+	if !s.plan.isDockerd {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(notifySocket), 0o755); err != nil {
+		return fmt.Errorf("making a folder for the daemon's word that it is ready: %w", err)
+	}
+	receiver, err := ready.Listen(notifySocket)
+	if err != nil {
+		return err
+	}
+	s.notify = receiver
+	return nil
+}
+
+// events is what the daemon says; never anything where it is not listened to.
+func (s *supervisor) events() <-chan ready.Event {
+	if s.notify == nil {
+		return nil
+	}
+	return s.notify.Events()
+}
+
+// heard takes the daemon's word that it is ready, and hands it on to whoever wants to know it of us.
+func (s *supervisor) heard(event ready.Event) {
+	if s.dockerd.process == nil || event.PID != s.dockerd.process.PID() {
+		return // of a container that got hold of the socket's name, or of a daemon that has ended since
+	}
+	outer := s.config.getenv(ready.NotifyVar)
+	if event.Stopping {
+		if err := ready.Notify(outer, ready.StateStopping); err != nil {
+			s.config.log().Warn(err)
+		}
+	}
+	if !event.Ready {
+		return
+	}
+	took := time.Since(s.begin)
+	s.config.log().Infof("%s is ready, %v after the launcher", s.plan.Command.Path, took.Round(time.Millisecond))
+	if err := s.forwarder.Ready(); err != nil {
+		s.config.log().Warnf("handing on the SIGHUP that came before: %v", err)
+	}
+	if err := s.record.ready(took); err != nil {
+		s.config.log().Warn(err)
+	}
+	if err := ready.Notify(outer, ready.StateReady); err != nil {
+		s.config.log().Warn(err)
+	}
+}
+
+// observe logs a result and keeps it for the report.
+func (s *supervisor) observe(r Result) {
+	s.config.logResult(r)
+	s.record.step(r)
+}

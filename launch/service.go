@@ -1,0 +1,82 @@
+package launch
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/dockerlaunch/dockerlaunch/launch/pidone"
+)
+
+// service is a program that is kept running.
+type service struct {
+	name    string
+	command pidone.Command
+	// pipes tells that its output goes through us, so that its last lines can be told.
+	pipes   bool
+	observe func(line string)
+
+	backoff *pidone.Backoff
+	process *pidone.Process
+	tail    *tail
+	began   time.Time
+	// again fires when it is to be started anew; nil while it runs.
+	again <-chan time.Time
+}
+
+func newService(name string, command pidone.Command) *service {
+	return &service{name: name, command: command, backoff: pidone.DefaultBackoff()}
+}
+
+// start starts the program.
+func (s *service) start(init *pidone.Init) error {
+	command := s.command
+	s.tail, s.again = &tail{observe: s.observe}, nil
+	if s.pipes {
+		w, err := s.tail.pipe(os.Stderr, init.Go)
+		if err != nil {
+			return fmt.Errorf("making a pipe for the output of %s: %w", s.name, err)
+		}
+		defer w.Close()
+		command.Stdout, command.Stderr = int(w.Fd()), int(w.Fd())
+	}
+	process, err := init.Spawn(command)
+	if err != nil {
+		return err
+	}
+	s.process, s.began = process, time.Now()
+	return nil
+}
+
+// done fires when the program has ended; never where it is not running.
+func (s *service) done() <-chan struct{} {
+	if s == nil || s.process == nil {
+		return nil
+	}
+	return s.process.Done()
+}
+
+func (s *service) due() <-chan time.Time {
+	if s == nil {
+		return nil
+	}
+	return s.again
+}
+
+// ended takes note of the end, and tells of it.
+func (s *service) ended() (status pidone.Status, says string) {
+	status = s.process.Status()
+	s.process = nil
+	says = fmt.Sprintf("%s ended after %v: %v", s.name, time.Since(s.began).Round(time.Millisecond), status)
+	if last := s.tail.last(); last != "" {
+		says += "; its last lines:\n" + last
+	}
+	return status, says
+}
+
+// restartLater has the program started anew after a pause, which it returns.
+func (s *service) restartLater() time.Duration {
+	pause := s.backoff.Next(time.Since(s.began))
+	s.again = time.After(pause)
+	return pause
+}

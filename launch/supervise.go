@@ -1,0 +1,318 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/launch/pidone"
+	"github.com/dockerlaunch/dockerlaunch/launch/ready"
+	"github.com/dockerlaunch/dockerlaunch/launch/sockets"
+	"golang.org/x/sys/unix"
+)
+
+// DaemonError tells that the daemon ran and ended with another status than 0.
+type DaemonError struct {
+	Daemon string
+	Status pidone.Status
+}
+
+func (e *DaemonError) Error() string { return fmt.Sprintf("%s: %v", e.Daemon, e.Status) }
+
+const (
+	// containerdLimit bounds the wait for containerd's socket; the daemon waits for it as long.
+	containerdLimit = time.Minute
+	// containerdStopLimit bounds the wait for containerd's end, which takes milliseconds where nothing is stuck.
+	containerdStopLimit = 10 * time.Second
+)
+
+// supervisor is one launch whose daemon is a child.
+type supervisor struct {
+	config Config
+	init   *pidone.Init
+	plan   *Plan
+	begin  time.Time
+
+	containerd, dockerd *service
+	// containerdUp is closed when containerd answers for the first time.
+	containerdUp chan struct{}
+	// stopping is set by the first request to stop.
+	stopping  bool
+	forwarder *pidone.Forwarder
+	// notify hears the daemon say that it is ready; nil where it cannot be heard.
+	notify *ready.Receiver
+	record *recorder
+	// early are the signals that came while there was no daemon to forward them to.
+	early []unix.Signal
+}
+
+// Supervise prepares the system for the Docker daemon, starts it as a child and stays its parent: it forwards signals to
+// it, reaps what it leaves behind, and keeps a containerd running beside it. In a container the daemon's end is
+// Supervise's: nil for exit status 0, else a *DaemonError. On a machine a daemon that ends is started again.
+//
+// init is what the process took over its signals and children with, as the first thing it did.
+func Supervise(ctx context.Context, init *pidone.Init, c Config) error {
+	// See Launch: namespaces are a thread's own, and all children are to have the same.
+	runtime.LockOSThread()
+	s := &supervisor{config: c, init: init, begin: time.Now(), containerdUp: make(chan struct{})}
+	s.record = newRecorder(s.begin, c.Version)
+	err := s.prepare(ctx)
+	if err == nil {
+		err = s.listenForReady()
+	}
+	if err != nil {
+		return errors.Join(err, s.record.failed(err), s.stopContainerd())
+	}
+	return s.run()
+}
+
+// prepare does all that comes before the daemon. Signals that ask to stop end it.
+func (s *supervisor) prepare(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	prepared, listened := make(chan struct{}), make(chan struct{})
+	s.init.Go(func() {
+		defer close(listened)
+		for {
+			select {
+			case signal := <-s.init.Signals():
+				if asksToStop(signal) {
+					cancel(&SignalError{Signal: signal})
+				} else {
+					s.early = append(s.early, signal)
+				}
+			case <-prepared:
+				return
+			}
+		}
+	})
+	plan, report, err := prepare(ctx, s.config, func(p *Plan) Hooks {
+		s.plan = p
+		return Hooks{Observe: s.observe, StartContainerd: s.startContainerd}
+	})
+	close(prepared)
+	<-listened
+	s.plan = plan
+	switch {
+	case err != nil:
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	default:
+		s.config.log().Infof("starting %s, %v after the launcher (%d steps done, %d stood already, %d warnings)", plan.Command.Path,
+			time.Since(s.begin).Round(time.Millisecond), report.Count(Done), report.Count(Kept), report.Count(Warned))
+	}
+	cancel(nil)
+	return err
+}
+
+// asksToStop tells whether a signal asks a program to end. HUP is no such request: it asks to read the configuration
+// again, which is about to be read anyway.
+func asksToStop(s unix.Signal) bool {
+	return s == unix.SIGTERM || s == unix.SIGINT || s == unix.SIGQUIT
+}
+
+// startContainerd starts containerd, and watches for the moment in which it answers.
+func (s *supervisor) startContainerd() error {
+	c := s.plan.Containerd
+	s.containerd = newService("containerd", pidone.Command{
+		Path: c.Program, Args: append([]string{c.Program}, c.Args()...), Env: environWithout(environWith(s.config.Environ, s.plan.Command.Env), ready.NotifyVar),
+		Stdin: pidone.Null, Stdout: 2, Session: true,
+	})
+	s.containerd.pipes = s.pipes()
+	if err := s.runContainerd(); err != nil {
+		return err
+	}
+	s.init.Go(func() {
+		for end := time.Now().Add(containerdLimit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			// An error is a socket that cannot be made for want of descriptors or memory: the daemon will tell.
+			if up, err := sockets.Answers(c.Address); up && err == nil {
+				s.record.event("containerd", "answers")
+				close(s.containerdUp)
+				return
+			}
+		}
+	})
+	return nil
+}
+
+func (s *supervisor) runContainerd() error {
+	if err := s.containerd.start(s.init); err != nil {
+		return startError(err)
+	}
+	s.record.event("containerd", "started")
+	return s.plan.Containerd.Started(s.containerd.process.PID())
+}
+
+// pipes tells whether the output of what we start goes through us. On a terminal it does not, as programs write otherwise
+// to one, and on a person's host the daemon may outlive us.
+func (s *supervisor) pipes() bool {
+	switch s.plan.Habitat {
+	case host.Machine:
+		return true
+	case host.Container:
+		_, err := unix.IoctlGetTermios(2, unix.TCGETS)
+		return err != nil
+	default:
+		return false
+	}
+}
+
+// run starts the daemon and stays with it to its end.
+func (s *supervisor) run() error {
+	s.dockerd = newService(s.plan.Command.Path, s.daemonCommand())
+	s.dockerd.pipes, s.dockerd.observe = s.pipes(), s.record.daemonSays
+	// dockerd does not wait for containerd: it reads its own program while containerd starts, and then waits for the socket.
+	if err := s.startDaemon(); err != nil {
+		return errors.Join(err, s.record.failed(err), s.stopContainerd())
+	}
+	for {
+		select {
+		case event := <-s.events():
+			s.heard(event)
+		case signal := <-s.init.Signals():
+			if err := s.signal(signal); err != nil {
+				return errors.Join(err, s.stopContainerd())
+			}
+		case <-s.containerd.done():
+			status, says := s.containerd.ended()
+			if !s.containerdAnswered() && !s.machine() {
+				// One that cannot start at all will not start in half a second either, and dockerd would wait a minute for it.
+				s.config.log().Error(says)
+				err := &DaemonError{Daemon: s.containerd.command.Path, Status: status}
+				return errors.Join(err, s.record.failed(err), s.killDaemon())
+			}
+			s.config.log().Errorf("%s\nstarting it again in %v", says, s.containerd.restartLater())
+		case <-s.containerd.due():
+			if err := s.runContainerd(); err != nil {
+				s.config.log().Errorf("%v; trying again in %v", err, s.containerd.restartLater())
+			}
+		case <-s.dockerd.done():
+			status, says := s.dockerd.ended()
+			if s.stopping || !s.machine() {
+				return errors.Join(s.daemonEnd(status), s.stopContainerd())
+			}
+			s.config.log().Errorf("%s\nstarting it again in %v", says, s.dockerd.restartLater())
+		case <-s.dockerd.due():
+			if err := s.startDaemon(); err != nil {
+				s.config.log().Errorf("%v; trying again in %v", err, s.dockerd.restartLater())
+			}
+		}
+	}
+}
+
+// containerdAnswered tells whether containerd has been up.
+func (s *supervisor) containerdAnswered() bool {
+	select {
+	case <-s.containerdUp:
+		return true
+	default:
+		return false
+	}
+}
+
+// killDaemon ends a daemon that cannot work.
+func (s *supervisor) killDaemon() error {
+	if s.dockerd.process == nil {
+		return nil
+	}
+	if err := s.dockerd.process.Signal(unix.SIGKILL); err != nil && !errors.Is(err, pidone.ErrEnded) {
+		return fmt.Errorf("stopping %s: %w", s.plan.Command.Path, err)
+	}
+	return nil
+}
+
+func (s *supervisor) machine() bool { return s.plan.Habitat == host.Machine }
+
+// daemonEnd is the error for the daemon's exit status.
+func (s *supervisor) daemonEnd(status pidone.Status) error {
+	if status.ExitCode() == 0 {
+		return nil
+	}
+	return &DaemonError{Daemon: s.plan.Command.Path, Status: status}
+}
+
+// signal forwards a signal to the daemon alone: containerd and the shims have to outlive it while it stops its containers
+// (moby issues 31459 and 38978).
+func (s *supervisor) signal(signal unix.Signal) error {
+	if s.dockerd.process == nil {
+		if asksToStop(signal) {
+			return &SignalError{Signal: signal}
+		}
+		s.early = append(s.early, signal)
+		return nil
+	}
+	s.stopping = s.stopping || asksToStop(signal)
+	if err := s.forwarder.Forward(signal); err != nil {
+		s.config.log().Warnf("forwarding %s to %s: %v", pidone.SignalName(signal), s.plan.Command.Path, err)
+	}
+	return nil
+}
+
+func (s *supervisor) daemonCommand() pidone.Command {
+	command := s.plan.Command
+	c := pidone.Command{
+		Path: command.Path, Args: append([]string{command.Path}, command.Args...), Env: environWith(s.config.Environ, command.Env),
+	}
+	if s.plan.opened != nil {
+		c.Files, c.ListenFDs = *s.plan.opened, true
+	}
+	if s.plan.Habitat == host.Container {
+		c.Foreground = true
+	}
+	if s.notify != nil {
+		c.Env = environWith(c.Env, []Variable{{Name: ready.NotifyVar, Value: s.notify.Addr()}})
+	}
+	return c
+}
+
+func (s *supervisor) startDaemon() error {
+	if err := s.dockerd.start(s.init); err != nil {
+		return startError(err)
+	}
+	s.record.event("dockerd", "started")
+	s.forwarder = pidone.NewForwarder(s.dockerd.process)
+	early := s.early
+	s.early = nil
+	for _, signal := range early {
+		if err := s.signal(signal); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stopContainerd stops containerd, which by now has nobody to serve.
+func (s *supervisor) stopContainerd() error {
+	if s.containerd == nil {
+		return nil
+	}
+	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
+		if s.containerd.process == nil {
+			break
+		}
+		if err := s.containerd.process.Signal(signal); err != nil {
+			return fmt.Errorf("stopping containerd: %w", err)
+		}
+		select {
+		case <-s.containerd.done():
+			s.containerd.ended()
+		case <-time.After(containerdStopLimit):
+			s.config.log().Warnf("containerd did not end within %v of %s", containerdStopLimit, pidone.SignalName(signal))
+		}
+	}
+	return s.plan.Containerd.Stopped()
+}
+
+// startError makes a program that cannot be executed an *ExecError, which has an exit status of its own.
+func startError(err error) error {
+	var e *pidone.ExecError
+	if !errors.As(err, &e) || e.Stage != pidone.StageExec {
+		return err
+	}
+	_, statErr := os.Stat(e.Path)
+	return &ExecError{Daemon: e.Path, Err: e.Err, Found: !errors.Is(statErr, fs.ErrNotExist)}
+}
