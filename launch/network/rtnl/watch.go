@@ -1,0 +1,43 @@
+package rtnl
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Watcher tells of changes of the interfaces. The kernel's messages themselves are not handed on: some are lost when many
+// come at once, and who lists the interfaces at each sign of a change misses none.
+type Watcher struct{ socket *nl.NetlinkSocket }
+
+// NewWatcher begins to watch: changes from now on are told of.
+func NewWatcher() (*Watcher, error) {
+	socket, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK)
+	if err != nil {
+		return nil, &Error{"watch the network interfaces", err}
+	}
+	return &Watcher{socket}, nil
+}
+
+// Next waits until something has changed since it returned last, or ctx ends, whose cause it returns then.
+func (w *Watcher) Next(ctx context.Context) error {
+	// Receive cannot be interrupted, but for by closing its socket.
+	stop := context.AfterFunc(ctx, w.socket.Close)
+	defer stop()
+	_, _, err := w.socket.Receive()
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err == nil, errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.EINTR):
+		return nil // ENOBUFS: messages were lost, which is a change as well
+	case errors.Is(err, os.ErrClosed):
+		return &Error{"watch the network interfaces", os.ErrClosed}
+	}
+	return &Error{"watch the network interfaces", err}
+}
+
+// Close ends the watching.
+func (w *Watcher) Close() { w.socket.Close() }
