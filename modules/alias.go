@@ -9,7 +9,7 @@ import (
 // aliasTable finds the modules behind a name among tens of thousands of patterns. Patterns lie in a hash table by the
 // literal text they begin with, so that a query looks once for each of its own beginnings that can be such a text: some
 // dozens of look-ups instead of a scan. Entries are offsets into one text and hold no pointers, because the table is read
-// anew by every run of modprobe, and most of the time that takes goes into building it.
+// anew by every run, and most of the time that takes goes into building it.
 type aliasTable struct {
 	text    []byte // normalized
 	entries []aliasEntry

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -26,12 +27,12 @@ func (x *Index) scan() error {
 	if err != nil {
 		return err
 	}
-	x.scanned = make(map[string]*record, len(files))
+	records := make(scanned, len(files))
 	aliases, symbols := newAliasTable(8*len(files)), newAliasTable(8*len(files))
-	x.aliases, x.symbols = &aliasFile{table: aliases}, &aliasFile{table: symbols}
+	x.records, x.aliases, x.symbols = records, aliases.lookup, symbols.lookup
 	for i, info := range infos {
 		name := NameOf(files[i])
-		x.scanned[name] = &record{path: files[i], deps: info.Depends}
+		records[name] = &record{path: files[i], deps: info.Depends}
 		for _, alias := range info.Aliases {
 			aliases.add(alias, name)
 		}
@@ -42,7 +43,7 @@ func (x *Index) scan() error {
 			symbols.add("symbol:"+symbol, name)
 		}
 	}
-	return x.close()
+	return records.close()
 }
 
 // moduleFiles are the paths of all modules below the folder.
@@ -125,17 +126,17 @@ func ReadInfo(path string) (*Info, error) {
 }
 
 // close replaces each module's direct dependencies, which the linker wrote into it, by all it needs in a valid order.
-func (x *Index) close() error {
+func (s scanned) close() error {
 	const inWork = 1
 	state := map[string]int{}
 	direct := map[string][]string{}
-	for name, r := range x.scanned {
+	for name, r := range s {
 		direct[name] = r.deps
 	}
 	var path []string
 	var visit func(name string) error
 	visit = func(name string) error {
-		r := x.scanned[name]
+		r := s[name]
 		switch state[name] {
 		case inWork:
 			cut := slices.Index(path, name)
@@ -147,7 +148,7 @@ func (x *Index) close() error {
 		path = append(path, name)
 		all := make([]string, 0, len(direct[name]))
 		for _, dep := range direct[name] {
-			d, ok := x.scanned[dep]
+			d, ok := s[dep]
 			if !ok {
 				continue // built in
 			}
@@ -165,8 +166,7 @@ func (x *Index) close() error {
 		r.deps = all
 		return nil
 	}
-	names := x.Names()
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(s)) {
 		if err := visit(name); err != nil {
 			return err
 		}

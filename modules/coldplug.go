@@ -113,7 +113,7 @@ func modaliases(dir string) ([]string, error) {
 		if err != nil || d.Name() != "modalias" || d.IsDir() {
 			return err
 		}
-		text, err := readText(path, false)
+		text, err := readText(path)
 		if err != nil {
 			return nil // gone, or a device that does not answer: the others matter
 		}

@@ -50,7 +50,7 @@ func ReadConfig(dirs []string) (*Config, error) {
 	}
 	c := &Config{}
 	for _, file := range files {
-		text, err := readText(file, false)
+		text, err := readText(file)
 		if err != nil {
 			return nil, err
 		}

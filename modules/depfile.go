@@ -3,33 +3,11 @@ package modules
 import (
 	"fmt"
 	"math/bits"
-	"slices"
 	"strings"
 )
 
-// record is one module of the index. Its dependencies are either the tail of a line of modules.dep, parsed when someone
-// asks, or a list of names that came from the module itself.
-type record struct {
-	path string // below the folder of modules, or absolute
-	line string // "kernel/a.ko kernel/b.ko": all it depends on, the first needed last
-	deps []string
-}
-
-// dependencies are the names of all modules that must be loaded before this one, in an order that is valid.
-func (r record) dependencies() []string {
-	if r.deps != nil || r.line == "" {
-		return r.deps
-	}
-	names := make([]string, 0, strings.Count(r.line, " ")+1)
-	for file := range strings.FieldsSeq(r.line) {
-		names = append(names, NameOf(file))
-	}
-	slices.Reverse(names)
-	return names
-}
-
-// depTable finds the line of a module in modules.dep. It holds nothing but where each line begins, because most runs ask
-// for a handful of some thousand modules, and the time they take is that of reading the file.
+// depTable finds the line of a module in the text of modules.dep. It holds nothing but where each line begins, because most
+// runs ask for a handful of some thousand modules, and the time they take is that of reading the file.
 type depTable struct {
 	text  string
 	slots []uint32 // by the hash of the name, and where that is taken the next: 1 + where the line begins, or 0
@@ -45,8 +23,8 @@ func readDeps(text string) (*depTable, error) {
 	if len(text) > maxText {
 		return nil, fmt.Errorf("%d bytes are more than an index can have", len(text))
 	}
-	// A line has 150 bytes on average; a table that turns out too small grows.
-	t := &depTable{text: text, slots: make([]uint32, max(16, 1<<bits.Len(uint(len(text)/96))))}
+	// A line of Debian's has 150 bytes, so that half of the slots or more stay free; with shorter lines the table grows.
+	t := &depTable{text: text, slots: make([]uint32, max(16, 1<<bits.Len(uint(len(text)/64))))}
 	number := 0
 	for start := 0; start < len(text); {
 		number++
@@ -130,32 +108,26 @@ func (t *depTable) path(start uint32) string {
 	return strings.TrimSpace(line[:strings.IndexByte(line, ':')])
 }
 
-func (t *depTable) record(start uint32) record {
-	line, _, _ := strings.Cut(t.text[start:], "\n")
-	path, deps, _ := strings.Cut(line, ":")
-	return record{path: strings.TrimSpace(path), line: strings.TrimSpace(deps)}
-}
-
-// find finds a module by its normalized name.
-func (t *depTable) find(name string) (record, bool) {
+func (t *depTable) find(name string) (record, bool, error) {
 	for i := nameHash(name); ; i++ {
 		slot := t.slots[i&uint32(len(t.slots)-1)]
 		if slot == 0 {
-			return record{}, false
+			return record{}, false, nil
 		}
 		if there := baseName(t.path(slot - 1)); len(there) == len(name) && Normalize(there) == name {
-			return t.record(slot - 1), true
+			line, _, _ := strings.Cut(t.text[slot-1:], "\n")
+			r, ok := parseRecord(line)
+			return r, ok, nil
 		}
 	}
 }
 
-// names are the normalized names of all modules, in no order.
-func (t *depTable) names() []string {
+func (t *depTable) names() ([]string, error) {
 	names := make([]string, 0, t.n)
 	for _, slot := range t.slots {
 		if slot != 0 {
 			names = append(names, Normalize(baseName(t.path(slot-1))))
 		}
 	}
-	return names
+	return names, nil
 }

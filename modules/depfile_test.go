@@ -15,20 +15,20 @@ func TestReadDeps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if names := deps.names(); deps.n != 5 || len(names) != 5 {
+	if names, err := deps.names(); err != nil || deps.n != 5 || len(names) != 5 {
 		t.Errorf("%d names: %q", deps.n, names)
 	}
 	for _, c := range []struct{ name, path, deps string }{
 		{"a_b", "kernel/a-b.ko.xz", ""}, {"c", "kernel/c.ko", "a_b b"}, {"b", "/abs/b.ko", "a_b"}, {"twice_2", "new/twice_2.ko", "b"},
 		{"last_one", "last-one.ko", ""},
 	} {
-		r, ok := deps.find(c.name)
+		r, ok, _ := deps.find(c.name)
 		if got := strings.Join(r.dependencies(), " "); !ok || r.path != c.path || got != c.deps {
 			t.Errorf("%s: %v, path %q, dependencies %q", c.name, ok, r.path, got)
 		}
 	}
 	for _, name := range []string{"", "a", "a-b", "a_b_", "c.ko", "#", "d"} {
-		if r, ok := deps.find(name); ok {
+		if r, ok, _ := deps.find(name); ok {
 			t.Errorf("%q is %+v", name, r)
 		}
 	}
@@ -50,7 +50,7 @@ func TestDepTableGrows(t *testing.T) {
 		t.Fatalf("%d modules in %d slots, %v", deps.n, len(deps.slots), err)
 	}
 	for i := range 3000 {
-		if _, ok := deps.find(fmt.Sprintf("m_%d", i)); !ok {
+		if _, ok, _ := deps.find(fmt.Sprintf("m_%d", i)); !ok {
 			t.Errorf("m_%d is lost", i)
 		}
 	}
@@ -108,12 +108,12 @@ func FuzzIndexFiles(f *testing.F) {
 	f.Add("dummy 16384 0 - Live 0x0000\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		if deps, err := readDeps(text); err == nil {
-			names := deps.names()
+			names, _ := deps.names()
 			if len(names) != deps.n || len(names) != len(sortedSet(names)) {
 				t.Errorf("%d names of %d modules: %q", len(names), deps.n, names)
 			}
 			for _, name := range names {
-				r, ok := deps.find(name)
+				r, ok, _ := deps.find(name)
 				if !ok || name == "" || NameOf(r.path) != name {
 					t.Errorf("module %q: %v, path %q", name, ok, r.path)
 				}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,12 +27,9 @@ type Options struct {
 	ConfigDirs []string
 	// CommandLine is the kernel's, for "module.param=value" and "modprobe.blacklist="; see ReadCommandLine.
 	CommandLine string
-	// Map lets the large files be mapped into memory instead of read, which costs a short-lived program a third of its time.
-	// A file that someone cuts short in place, as depmod does not, then ends the process with SIGBUS: it is not for an init.
-	Map bool
 }
 
-// Index knows the modules of one kernel: depmod's files, or what the modules say of themselves where depmod never ran, and
+// Index knows the modules of one kernel: depmod's files, of which it reads what kmod does and else the text, or what the modules say of themselves where depmod never ran, and
 // the configuration.
 type Index struct {
 	// Dir is the folder, /lib/modules/RELEASE.
@@ -42,13 +38,11 @@ type Index struct {
 	Scanned bool
 	Config  *Config
 
-	deps      *depTable
-	scanned   map[string]*record // in place of deps, where Scanned
-	builtin   func() map[string]bool
-	configure *aliasTable // aliases of the configuration
-	// The larger tables are read with the first name that needs them; most runs of modprobe are asked for a plain name.
-	aliases        *aliasFile
-	symbols        *aliasFile
+	records        recordSource
+	builtin        func() map[string]bool
+	configure      *aliasTable // aliases of the configuration
+	aliases        aliasLookup
+	symbols        aliasLookup
 	builtinAliases func() (*aliasTable, error)
 }
 
@@ -67,7 +61,7 @@ func Open(o Options) (*Index, error) {
 		return nil, fmt.Errorf("reading the configuration of modprobe: %w", err)
 	}
 	x := &Index{Dir: dir, Config: config}
-	if err := x.read(o.Map); err != nil {
+	if err := x.read(); err != nil {
 		return nil, err
 	}
 	config.CommandLine(o.CommandLine)
@@ -112,12 +106,12 @@ func Release() (string, error) {
 
 // ReadCommandLine reads the kernel command line for Options.
 func ReadCommandLine() (string, error) {
-	return readText("/proc/cmdline", false)
+	return readText("/proc/cmdline")
 }
 
-func (x *Index) read(mapped bool) error {
-	text, err := readText(filepath.Join(x.Dir, "modules.dep"), mapped)
-	if errors.Is(err, fs.ErrNotExist) {
+func (x *Index) read() error {
+	var err error
+	if x.records, err = recordsIn(x.Dir); errors.Is(err, fs.ErrNotExist) {
 		x.Scanned = true
 		if err := x.scan(); err != nil {
 			return err
@@ -125,16 +119,12 @@ func (x *Index) read(mapped bool) error {
 	} else if err != nil {
 		return err
 	} else {
-		if x.deps, err = readDeps(text); err != nil {
-			return fmt.Errorf("reading %s: %w", filepath.Join(x.Dir, "modules.dep"), err)
-		}
-		x.aliases = &aliasFile{path: filepath.Join(x.Dir, "modules.alias"), mapped: mapped}
+		x.aliases, x.symbols = aliasesIn(x.Dir, "modules.alias"), aliasesIn(x.Dir, "modules.symbols")
 		softdep, err := x.optional("modules.softdep")
 		if err != nil {
 			return err
 		}
 		x.Config.parse(filepath.Join(x.Dir, "modules.softdep"), softdep)
-		x.symbols = &aliasFile{path: filepath.Join(x.Dir, "modules.symbols"), mapped: mapped}
 	}
 	builtin, err := x.optional("modules.builtin")
 	x.builtin = sync.OnceValue(func() map[string]bool { return readBuiltin(builtin) })
@@ -143,7 +133,7 @@ func (x *Index) read(mapped bool) error {
 
 // optional reads a file that may be missing: depmod of some age did not write all of them.
 func (x *Index) optional(name string) (string, error) {
-	text, err := readText(filepath.Join(x.Dir, name), false)
+	text, err := readText(filepath.Join(x.Dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
@@ -170,35 +160,11 @@ func (x *Index) DeviceNodes() ([]DeviceNode, error) {
 	return readDevname(text)
 }
 
-// Len is the number of modules that can be loaded.
-func (x *Index) Len() int {
-	if x.Scanned {
-		return len(x.scanned)
-	}
-	return x.deps.n
-}
-
 // Names are the names of all modules that can be loaded, sorted.
-func (x *Index) Names() []string {
-	var names []string
-	if x.Scanned {
-		names = slices.Collect(maps.Keys(x.scanned))
-	} else {
-		names = x.deps.names()
-	}
+func (x *Index) Names() ([]string, error) {
+	names, err := x.records.names()
 	slices.Sort(names)
-	return names
-}
-
-// record finds a module that can be loaded by its normalized name.
-func (x *Index) record(name string) (record, bool) {
-	if !x.Scanned {
-		return x.deps.find(name)
-	}
-	if r, ok := x.scanned[name]; ok {
-		return *r, true
-	}
-	return record{}, false
+	return names, err
 }
 
 // Module is one module of an Index.
@@ -211,18 +177,25 @@ type Module struct {
 	Alias string
 }
 
-// Module finds a module by its own name, with - and _ alike.
-func (x *Index) Module(name string) (Module, bool) {
+// Module finds a module by its own name, with - and _ alike. One that is not there is no error.
+func (x *Index) Module(name string) (m Module, ok bool, err error) {
 	name = Normalize(name)
-	if r, ok := x.record(name); ok {
-		path := r.path
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(x.Dir, path)
-		}
-		return Module{Name: name, Path: path}, true
+	r, ok, err := x.records.find(name)
+	switch {
+	case err != nil:
+		return Module{}, false, err
+	case ok:
+		return x.module(name, r), true, nil
+	case x.builtin()[name]:
+		return Module{Name: name, Builtin: true}, true, nil
 	}
-	if x.builtin()[name] {
-		return Module{Name: name, Builtin: true}, true
+	return Module{}, false, nil
+}
+
+func (x *Index) module(name string, r record) Module {
+	path := r.path
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(x.Dir, path)
 	}
-	return Module{}, false
+	return Module{Name: name, Path: path}
 }

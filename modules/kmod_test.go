@@ -37,7 +37,7 @@ func TestSideBySideWithKmod(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			names := append(x.Names(), sampleAliases(t, x.Dir, 2000)...)
+			names := append(namesOf(t, x), sampleAliases(t, x.Dir, 2000)...)
 			for name := range readBuiltin(readTestText(t, x.Dir, "modules.builtin")) {
 				names = append(names, name)
 			}
@@ -176,7 +176,9 @@ func validOrder(x *Index, lines []string) error {
 	seen := map[string]bool{}
 	for _, line := range lines {
 		name := NameOf(strings.Fields(line)[1])
-		if r, ok := x.record(name); ok {
+		if r, ok, err := x.records.find(name); err != nil {
+			return err
+		} else if ok {
 			for _, dep := range r.dependencies() {
 				if !seen[dep] {
 					return fmt.Errorf("%s stands before %s, which it needs", name, dep)

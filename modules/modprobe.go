@@ -91,7 +91,7 @@ func (m *modprobe) say(format string, args ...any) {
 }
 
 func (m *modprobe) open() (*Index, error) {
-	o := Options{Release: m.release, ConfigDirs: m.config, Map: true}
+	o := Options{Release: m.release, ConfigDirs: m.config}
 	if m.dir != "" {
 		dir, err := filepath.Abs(m.dir)
 		if err != nil {

@@ -80,7 +80,12 @@ func (m *modprobe) removeModule(module Module, holders, builtinIsFine bool) erro
 	if err := m.delete(module.Name); err != nil {
 		return err
 	}
-	if r, ok := m.index.record(module.Name); ok {
+	r, ok, err := m.index.records.find(module.Name)
+	if err != nil {
+		m.say("ERROR: %v", err)
+		return err
+	}
+	if ok {
 		deps := slices.Clone(r.dependencies())
 		slices.Reverse(deps) // the users before the used
 		for _, dep := range deps {
@@ -119,7 +124,12 @@ func (m *modprobe) removeHolders(name string) error {
 		return err
 	}
 	for _, entry := range entries {
-		if holder, ok := m.index.Module(entry.Name()); ok {
+		holder, ok, err := m.index.Module(entry.Name())
+		if err != nil {
+			m.say("ERROR: %v", err)
+			return err
+		}
+		if ok {
 			if err := m.removeModule(holder, true, true); err != nil {
 				return err
 			}

@@ -1,7 +1,6 @@
 package modules
 
 import (
-	"slices"
 	"strings"
 	"testing"
 )
@@ -83,14 +82,10 @@ func FuzzMatches(f *testing.F) {
 func FuzzAliases(f *testing.F) {
 	f.Add("# comment\nalias pci:v*d* a-b\nalias with blank x\nalias a\nalias * all\n", "pci:v1d2")
 	f.Add("alias [a-c]-x m\r\nalias a_b c\nalias a-b d", "a-b")
-	f.Add("alias pci:v0000-8086* a\nalias pci:v000 b\nalias pci:v0000 8086 c\nalias pci:v* d", "pci:v0000_8086d1")
 	f.Fuzz(func(t *testing.T, text, name string) {
 		name = Normalize(name)
 		table := readAliases([]byte(text))
 		found := table.find(name)
-		if scanned := scanAliases(text, name); !slices.Equal(scanned, found) {
-			t.Errorf("%q in %q: found %q, and %q by reading it through", name, text, found, scanned)
-		}
 		// The same by looking at every entry.
 		want := map[string]bool{}
 		for _, e := range table.entries {

@@ -12,19 +12,18 @@ import (
 // error.
 func (x *Index) Lookup(name string) ([]Module, error) {
 	name = Normalize(name)
-	if found := x.named(x.configure.find(name), name); len(found) > 0 {
-		return found, nil
+	if found, err := x.named(x.configure.find(name), name); err != nil || len(found) > 0 {
+		return found, err
 	}
-	if _, ok := x.record(name); ok {
-		m, _ := x.Module(name)
-		return []Module{m}, nil
+	if r, ok, err := x.records.find(name); err != nil {
+		return nil, err
+	} else if ok {
+		return []Module{x.module(name, r)}, nil
 	}
 	if strings.HasPrefix(name, "symbol:") {
-		found, err := x.symbols.find(name)
-		return x.named(found, name), err
+		return x.aliased(x.symbols, name)
 	}
-	aliases, err := x.aliases.find(name)
-	if found := x.named(aliases, name); err != nil || len(found) > 0 {
+	if found, err := x.aliased(x.aliases, name); err != nil || len(found) > 0 {
 		return found, err
 	}
 	if x.builtin()[name] {
@@ -43,17 +42,28 @@ func (x *Index) Lookup(name string) ([]Module, error) {
 
 // named turns names of an alias table into modules. A configured alias of a module that does not exist stays, without a
 // path: asking for it must fail and name it.
-func (x *Index) named(names []string, alias string) []Module {
+func (x *Index) named(names []string, alias string) ([]Module, error) {
 	var found []Module
 	for _, name := range names {
-		m, ok := x.Module(name)
+		m, ok, err := x.Module(name)
+		if err != nil {
+			return nil, err
+		}
 		if !ok {
 			m = Module{Name: name}
 		}
 		m.Alias = alias
 		found = append(found, m)
 	}
-	return found
+	return found, nil
+}
+
+func (x *Index) aliased(find aliasLookup, name string) ([]Module, error) {
+	names, err := find(name)
+	if err != nil {
+		return nil, err
+	}
+	return x.named(names, name)
 }
 
 // Blacklisting says which modules the configuration's blacklist keeps from being loaded.
@@ -184,9 +194,16 @@ func (b *planner) add(m Module) (int, error) {
 	b.at[m.Name] = inWork
 	b.path = append(b.path, m.Name)
 	var hard, soft []int
-	if r, ok := b.index.record(m.Name); ok {
+	r, ok, err := b.index.records.find(m.Name)
+	if err != nil {
+		return 0, err
+	}
+	if ok {
 		for _, name := range r.dependencies() {
-			dep, ok := b.index.Module(name)
+			dep, ok, err := b.index.Module(name)
+			if err != nil {
+				return 0, err
+			}
 			if !ok {
 				return 0, fmt.Errorf("%w: %s, which %s needs, in %s", ErrNotFound, name, m.Name, b.index.Dir)
 			}

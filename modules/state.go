@@ -48,7 +48,7 @@ func (k Kernel) Modular() bool {
 
 // Loaded reads the names of all modules in the kernel, without the built-in ones. A kernel without CONFIG_MODULES has none.
 func (k Kernel) Loaded() (map[string]Presence, error) {
-	text, err := readText(k.proc("modules"), false)
+	text, err := readText(k.proc("modules"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return map[string]Presence{}, nil
 	} else if err != nil {
@@ -82,7 +82,7 @@ func (k Kernel) Has(name string) (Presence, error) {
 		return Absent, nil
 	}
 	dir := k.sys("module/" + name)
-	state, err := readText(filepath.Join(dir, "initstate"), false)
+	state, err := readText(filepath.Join(dir, "initstate"))
 	switch {
 	case err == nil && strings.TrimSpace(state) == "live":
 		return Loaded, nil
@@ -103,7 +103,7 @@ func (k Kernel) Has(name string) (Presence, error) {
 
 // references is how many users hold a module, -1 where the kernel does not say.
 func (k Kernel) references(name string) (int, error) {
-	text, err := readText(k.sys("module/"+name+"/refcnt"), false)
+	text, err := readText(k.sys("module/" + name + "/refcnt"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return -1, nil
 	} else if err != nil {
@@ -119,7 +119,7 @@ func (k Kernel) references(name string) (int, error) {
 // startedByKernel reports whether this process's parent is a thread of the kernel, as its helpers' are. Where that cannot
 // be seen, the parent is a program: a helper runs in the initial namespaces, beside a mounted /proc if there is one at all.
 func (k Kernel) startedByKernel() bool {
-	text, err := readText(k.proc(fmt.Sprintf("%d/stat", os.Getppid())), false)
+	text, err := readText(k.proc(fmt.Sprintf("%d/stat", os.Getppid())))
 	if err != nil {
 		return false
 	}

@@ -8,17 +8,17 @@ import (
 )
 
 // readText is readBytes as text.
-func readText(path string, mapped bool) (string, error) {
-	data, err := readBytes(path, mapped)
+func readText(path string) (string, error) {
+	data, err := readBytes(path)
 	return textOf(data), err
 }
 
 // textOf is bytes that do not change while the text is used.
 func textOf(data []byte) string { return unsafe.String(unsafe.SliceData(data), len(data)) }
 
-// readBytes reads a whole file, or maps it; what is mapped cannot be written to. It goes past package os because that asks
+// readBytes reads a whole file. It goes past package os because that asks
 // epoll(7) about every file that it opens, which for a handful of small files is most of the work.
-func readBytes(path string, mapped bool) ([]byte, error) {
+func readBytes(path string) ([]byte, error) {
 	fail := func(op string, err error) ([]byte, error) { return nil, &fs.PathError{Op: op, Path: path, Err: err} }
 	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
 	if err != nil {
@@ -32,14 +32,7 @@ func readBytes(path string, mapped bool) ([]byte, error) {
 	if st.Size > maxText {
 		return fail("read", unix.EFBIG)
 	}
-	var data []byte
-	if mapped && st.Size > 0 && st.Mode&unix.S_IFMT == unix.S_IFREG {
-		// A filesystem that cannot map is read.
-		if data, err = unix.Mmap(fd, 0, int(st.Size), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_POPULATE); err == nil {
-			return data, nil // mapped to the end of the program
-		}
-	}
-	data = make([]byte, 0, max(st.Size+1, 4<<10)) // files of /proc say that they are empty
+	data := make([]byte, 0, max(st.Size+1, 4<<10)) // files of /proc say that they are empty
 	for {
 		if len(data) == cap(data) {
 			data = append(data, 0)[:len(data)]

@@ -1,0 +1,97 @@
+package modules
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// record is one module of the index. Its dependencies are either the tail of a line of modules.dep, parsed when someone
+// asks, or a list of names that came from the module itself.
+type record struct {
+	path string // below the folder of modules, or absolute
+	line string // "kernel/a.ko kernel/b.ko": all it depends on, the first needed last
+	deps []string
+}
+
+// dependencies are the names of all modules that must be loaded before this one, in an order that is valid.
+func (r record) dependencies() []string {
+	if r.deps != nil || r.line == "" {
+		return r.deps
+	}
+	names := make([]string, 0, strings.Count(r.line, " ")+1)
+	for file := range strings.FieldsSeq(r.line) {
+		names = append(names, NameOf(file))
+	}
+	slices.Reverse(names)
+	return names
+}
+
+// parseRecord reads a line of modules.dep.
+func parseRecord(line string) (r record, ok bool) {
+	path, deps, ok := strings.Cut(line, ":")
+	r = record{path: strings.TrimSpace(path), line: strings.TrimSpace(deps)}
+	return r, ok && baseName(r.path) != ""
+}
+
+// recordSource knows all modules that can be loaded.
+type recordSource interface {
+	// find finds a module by its normalized name.
+	find(name string) (record, bool, error)
+	// names are the normalized names of all modules, in no order.
+	names() ([]string, error)
+}
+
+// recordsIn reads modules.dep of the folder dir: depmod's trie, or the text of the same.
+func recordsIn(dir string) (recordSource, error) {
+	t, err := openTrie(filepath.Join(dir, "modules.dep.bin"))
+	if err == nil {
+		return depTrie{t}, nil
+	} else if !useText(err) {
+		return nil, err
+	}
+	path := filepath.Join(dir, "modules.dep")
+	text, err := readText(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	table, err := readDeps(text)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return table, nil
+}
+
+// depTrie is modules.dep.bin: by the name of a module its line.
+type depTrie struct{ *trie }
+
+func (t depTrie) find(name string) (record, bool, error) {
+	lines, err := t.trie.find(name)
+	if err != nil || len(lines) == 0 {
+		return record{}, false, err
+	}
+	r, ok := parseRecord(lines[len(lines)-1])
+	if !ok {
+		return r, false, fmt.Errorf("%s: %w: %q is not a path, a colon and paths", t.path, errTrie, lines)
+	}
+	return r, true, nil
+}
+
+func (t depTrie) names() ([]string, error) { return t.keys() }
+
+// scanned are the modules of a folder without indexes.
+type scanned map[string]*record
+
+func (s scanned) find(name string) (record, bool, error) {
+	r, ok := s[name]
+	if !ok {
+		return record{}, false, nil
+	}
+	return *r, true, nil
+}
+
+func (s scanned) names() ([]string, error) { return slices.Collect(maps.Keys(s)), nil }
