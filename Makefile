@@ -15,12 +15,18 @@ NAT          ?= 0
 FUZZTIME     ?= 5s
 # The largest launcher that is accepted, in bytes.
 SIZE_BUDGET  := $(shell echo $$((6 * 1024 * 1024)))
+# The most that the minimal image may have beside the launcher and Docker's own programs, in bytes.
+REST_BUDGET  := $(shell echo $$((20 * 1024 * 1024)))
 
 VERSION := 0.1.0
 # Twelve digits always: how short git abbreviates depends on how much a clone holds, and the version is part of the bytes.
 COMMIT  := $(shell git rev-parse HEAD 2>/dev/null | cut -c1-12)
 DIRTY   := $(shell git status --porcelain 2>/dev/null | grep -q . && echo -dirty)
 STAMP   := $(VERSION)$(if $(COMMIT),+$(COMMIT)$(DIRTY))
+# What an image says of itself: the commit, and its time as the image's.
+REVISION := $(shell git rev-parse HEAD 2>/dev/null)
+CREATED  := $(or $(shell git log -1 --format=%ct 2>/dev/null),0)
+comma    := ,
 
 # Settings of the person or the machine that would change the bytes are put aside.
 GO_BUILD := env -u GOFLAGS -u GOEXPERIMENT CGO_ENABLED=0 GOAMD64=v1 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(STAMP)'
@@ -49,13 +55,22 @@ build/hello: $(wildcard cmd/hello/*.go) go.mod
 	@mkdir -p build
 	$(GO_BUILD) -o $@ ./cmd/hello
 
-.PHONY: rootfs
-rootfs: build ## build/rootfs, a root tree with what Docker needs and nothing else
+.PHONY: packages
+packages:
 	@scripts/install-tools rootfs
 	@mkdir -p build/bin
 	go build -o build/bin/mkimage ./cmd/mkimage
 	scripts/fetch-packages --suite $(DEBIAN_SUITE) --dest $(PACKAGES) $$(build/bin/mkimage packages --suite $(DEBIAN_SUITE) $(ROOTFS_FLAGS))
+
+.PHONY: rootfs
+rootfs: build packages ## build/rootfs, a root tree with what Docker needs and nothing else
 	build/bin/mkimage rootfs --packages $(PACKAGES) --launcher build/dockerlaunch --out $(ROOTFS) $(ROOTFS_FLAGS)
+
+.PHONY: image
+image: build packages ## build/image.tar for docker load, build/oci, an SBOM, and the same without git: image-minimal.tar
+	build/bin/mkimage image --packages $(PACKAGES) --launcher build/dockerlaunch --out build --rest-budget $(REST_BUDGET) \
+	  --variants $(if $(filter 0,$(WITH_GIT)),minimal,full$(comma)minimal) $(if $(DOCKER_TGZ),--docker-tgz '$(DOCKER_TGZ)') \
+	  --version '$(STAMP)' --revision '$(REVISION)' --created '$(CREATED)'
 
 .PHONY: run
 run: rootfs build/hello ## start Docker in namespaces of its own, run a container in it, and stay until Ctrl-C
@@ -63,7 +78,7 @@ run: rootfs build/hello ## start Docker in namespaces of its own, run a containe
 	@build/bin/sandbox --root $(ROOTFS) --launcher build/dockerlaunch --hello build/hello --state build/run $(if $(filter 1,$(NAT)),--nat)
 
 .PHONY: test
-test: rootfs build/hello ## every layer of tests that this machine can run; under CI=true all of them must
+test: rootfs image build/hello ## every layer of tests that this machine can run; under CI=true all of them must
 	@scripts/install-tools test
 # Without a network, or on another architecture, the other layers are still worth running: the machine tests say in the last
 # lines that they did not run. Under CI=true nothing may be left out.

@@ -1,8 +1,9 @@
-// Command mkimage builds what Docker is started from: the root tree, out of Debian packages.
+// Command mkimage builds what Docker is started from, out of Debian packages: the root tree, and images of it.
 //
 //	mkimage packages [--suite SUITE] [--without-git] [--docker-tgz FILE]
 //	mkimage rootfs --packages DIR --out DIR [--without-git] [--docker-tgz FILE] [--launcher FILE]
 //	mkimage rootfs --table --out DIR
+//	mkimage image --packages DIR --launcher FILE --out FOLDER [--variants full,minimal] [--docker-tgz FILE] [--version VERSION]
 //
 // It is a build tool: the launcher does not need it, and no tree holds it.
 package main
@@ -23,10 +24,11 @@ const (
 	exitUsage  = 2
 )
 
-const usage = `mkimage builds the root tree that Docker runs in.
+const usage = `mkimage builds the root tree that Docker runs in, and images of it.
 
   mkimage packages [flags]   print the names of the Debian packages to fetch, one per line
   mkimage rootfs [flags]     build the tree from packages, and print what it holds and why
+  mkimage image [flags]      build container images: an archive for docker load, an OCI layout and an SBOM
 
 mkimage COMMAND --help lists the flags.
 `
@@ -47,7 +49,7 @@ func main() {
 
 // run is main without the process: the exit status is returned.
 func run(ctx context.Context, args []string, e env) int {
-	commands := map[string]func(context.Context, []string, env) error{"packages": packages, "rootfs": root}
+	commands := map[string]func(context.Context, []string, env) error{"packages": packages, "rootfs": root, "image": image}
 	if len(args) == 0 {
 		fmt.Fprint(e.stderr, usage)
 		return exitUsage
