@@ -10,8 +10,8 @@ import (
 	"github.com/dockerlaunch/dockerlaunch/internal/vm"
 )
 
-// TestRootInMachine boots from an initramfs and leaves it, in each of the three ways.
-func TestRootInMachine(t *testing.T) {
+// TestRootMachine boots from an initramfs and leaves it, in each of the three ways.
+func TestRootMachine(t *testing.T) {
 	boot := func(t *testing.T, way string) string {
 		m := vm.Start(t, vm.Options{
 			Kernel: vm.KernelNamed(t, "6.12"), Memory: 704, Limit: 4 * time.Minute,
