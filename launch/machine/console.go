@@ -29,7 +29,7 @@ const (
 func ParseConsoles(text string) []string {
 	var names []string
 	for _, name := range strings.Fields(text) {
-		if name == filepath.Base(name) && name != "." && name != ".." {
+		if !strings.Contains(name, "/") && name != "." && name != ".." {
 			names = append(names, name)
 		}
 	}

@@ -112,7 +112,8 @@ func KeepSaving(ctx context.Context, o Options, every time.Duration, failed func
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		if err := Save(ctx, o); err != nil && ctx.Err() == nil {
+		// One that has begun comes to its end, which is not far.
+		if err := Save(context.WithoutCancel(ctx), o); err != nil {
 			failed(err)
 		}
 		select {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
 // DefaultStateDir is where the launcher keeps what is to outlive a boot, unless it is told another place.
@@ -23,9 +24,14 @@ func StateDir(option, dataRoot string, dataOnDisk bool) string {
 	return DefaultStateDir
 }
 
+// replacing keeps the save of a shutdown and one of every so often apart.
+var replacing sync.Mutex
+
 // replaceFile writes a file whole or not at all, and returns when it is on the disk: what stood there is replaced by
 // rename(2), and both the file and its folder are synced.
 func replaceFile(path string, mode fs.FileMode, data []byte) (err error) {
+	replacing.Lock()
+	defer replacing.Unlock()
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
