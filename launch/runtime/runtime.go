@@ -4,6 +4,9 @@
 // those capabilities out of the bundle's config.json, or out of the process file of an exec, and becomes the real runc with
 // the same arguments, environment and open files. A container gets all that there is to give, and no more.
 //
+// dockerd since [DaemonKnows] asks for nothing that it lacks itself (moby#42933), and refuses a --cap-add of it; the
+// wrapper is for those before, for BuildKit's security.insecure and for other clients of the same containerd.
+//
 // It fails open: a command line or a file that it does not understand is left alone, and runc has the last word.
 //
 // # Why a link in PATH, and not a runtime of another name
@@ -33,6 +36,9 @@ const (
 	Name = "runc"
 	// AltName is the wrapper's name as a runtime beside runc, see Fragment.
 	AltName = "dockerlaunch-runc"
+
+	// DaemonKnows is the first major version of dockerd whose privileged containers start without the wrapper.
+	DaemonKnows = 23
 
 	// exitNotFound is what a shell says where a program is not there.
 	exitNotFound = 127
