@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/dockerlaunch/dockerlaunch/launch/host"
 	"github.com/sirupsen/logrus"
 )
 
@@ -51,7 +52,7 @@ func Launch(ctx context.Context, c Config) error {
 	runtime.LockOSThread()
 	begin := time.Now()
 	c.Exec = true
-	plan, report, err := prepare(ctx, c, func(*Plan) Hooks { return Hooks{Observe: c.logResult} })
+	plan, report, err := prepare(ctx, c, func(*Plan) Hooks { return Hooks{Observe: c.logResult} }, nil)
 	if err != nil {
 		return err
 	}
@@ -63,8 +64,9 @@ func Launch(ctx context.Context, c Config) error {
 	return execute(plan.Command, c.Environ)
 }
 
-// prepare does all that comes before the daemon. hooks gives what a plan is applied with.
-func prepare(ctx context.Context, c Config, hooks func(*Plan) Hooks) (*Plan, *Report, error) {
+// prepare does all that comes before the daemon. hooks gives what a plan is applied with; boot, which may be nil, does what
+// a machine needs beside, and completes the Config.
+func prepare(ctx context.Context, c Config, hooks func(*Plan) Hooks, boot func(context.Context) (Config, error)) (*Plan, *Report, error) {
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
 	}
@@ -79,7 +81,13 @@ func prepare(ctx context.Context, c Config, hooks func(*Plan) Hooks) (*Plan, *Re
 	if err != nil {
 		return nil, report, err
 	}
-	if report.Count(Done) > 0 {
+	booted := boot != nil && facts.Host.Habitat == host.Machine
+	if booted {
+		if c, err = boot(ctx); err != nil {
+			return nil, report, err
+		}
+	}
+	if booted || report.Count(Done) > 0 {
 		if facts, err = Observe(c); err != nil {
 			return nil, report, err
 		}

@@ -1,7 +1,7 @@
 package launch_test
 
 import (
-	"slices"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -21,45 +21,17 @@ func TestMachine(t *testing.T) {
 			// Where the tree's /lib leads: the kernel unpacks an initramfs in order, and a link must not come before its goal.
 			{Path: "/usr/lib/modules/" + k.Release, From: k.Modules},
 		},
-		Files: []vm.File{
-			{Path: "/opt/dockerd", From: program(t, "testdata/driver"), Mode: 0o755},
-			{Path: "/probe", From: program(t, "testdata/probe"), Mode: 0o755},
-		},
-		// What the kernel does not know itself it hands to PID 1.
-		Cmdline: []string{"--", "/opt/dockerd", "-s", "overlay2", "--iptables=true"},
+		Cmdline: []string{"dockerlaunch.debug", "dockerlaunch.nonsense=1", "--", "-s", "overlay2"},
 	})
+	_ = net.Dial
+	_ = strings.Cut
+	match, err := m.WaitFor("is ready, [0-9a-z.]+ after the launcher", 3*time.Minute)
+	t.Log(match, err)
+	time.Sleep(time.Second)
+	out, err := m.Monitor("system_powerdown")
+	t.Log(out, err)
 	if err := m.Wait(); err != nil {
 		t.Fatalf("%v\n%s", err, m.Console())
 	}
-	said := map[string][]string{}
-	for line := range strings.Lines(m.Console()) {
-		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "DRIVER "); ok {
-			what, text, _ := strings.Cut(rest, ": ")
-			said[what] = append(said[what], text)
-		}
-	}
-	want := func(what, text string) {
-		t.Helper()
-		if !slices.ContainsFunc(said[what], func(line string) bool { return strings.Contains(line, text) }) {
-			t.Errorf("%s does not say %q: %q", what, text, said[what])
-		}
-	}
-	want("pid", "1")
-	for _, mounted := range []string{
-		" /proc ", " /sys ", " /dev ", " /run ", " /dev/pts ", " /dev/shm ", " /dev/mqueue ", " /sys/kernel/security ", " /sys/fs/bpf ",
-		" /sys/fs/cgroup ", "nsdelegate", "memory_recursiveprot",
-	} {
-		want("/proc/self/mountinfo", mounted)
-	}
-	for _, controller := range []string{"memory", "pids", "cpu", "io", "cpuset"} {
-		want("/sys/fs/cgroup/cgroup.subtree_control", controller)
-	}
-	for _, module := range []string{"overlay ", "bridge ", "br_netfilter ", "veth ", "nf_nat ", "xt_MASQUERADE ", "nf_tables ", "nft_compat "} {
-		want("/proc/modules", module)
-	}
-	want("info", "cgroup v2 cgroupfs overlay2")
-	want("run", "33554432")
-	if len(said["error"]) > 0 || len(said["end"]) == 0 {
-		t.Errorf("errors: %q\n%s", said["error"], m.Console())
-	}
+	t.Log(m.Console())
 }

@@ -92,6 +92,8 @@ type Plan struct {
 	isDockerd bool
 	// tlsDir is the folder with the certificates that are made for the API; "" where none are.
 	tlsDir string
+	// rootMoved tells that / is going to be another tmpfs than the one that this program runs from.
+	rootMoved bool
 	// bridgeNetfilter tells whether br_netfilter is there when the daemon starts, as far as a plan can tell.
 	bridgeNetfilter bool
 	// pending are the targets of mounts that are planned: what stands below them now says nothing of what will.

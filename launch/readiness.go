@@ -40,7 +40,7 @@ func (s *supervisor) events() <-chan ready.Event {
 
 // heard takes the daemon's word that it is ready, and hands it on to whoever wants to know it of us.
 func (s *supervisor) heard(event ready.Event) {
-	if s.dockerd.process == nil || event.PID != s.dockerd.process.PID() {
+	if s.dockerd.running() == nil || event.PID != s.dockerd.running().PID() {
 		return // of a container that got hold of the socket's name, or of a daemon that has ended since
 	}
 	outer := s.config.getenv(ready.NotifyVar)

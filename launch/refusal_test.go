@@ -69,7 +69,7 @@ func TestRefusals(t *testing.T) {
 			status: 127, says: []string{"/opt/dockerd", "interpreter"}, surprise: true,
 		},
 		"bad flag": {
-			argv: []string{"--no-such-flag"}, status: 2, says: []string{"no-such-flag", "dockerlaunch help"},
+			argv: []string{"--cgroup=v9"}, status: 2, says: []string{"v9", "dockerlaunch help"},
 		},
 		"a client's command": {
 			argv: []string{"docker", "run", "hello-world"}, status: 2, says: []string{"run"},

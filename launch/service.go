@@ -2,7 +2,9 @@ package launch
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/launch/pidone"
@@ -14,10 +16,11 @@ type service struct {
 	command pidone.Command
 	// pipes tells that its output goes through us, so that its last lines can be told.
 	pipes   bool
+	to      io.Writer
 	observe func(line string)
 
 	backoff *pidone.Backoff
-	process *pidone.Process
+	process atomic.Pointer[pidone.Process]
 	tail    *tail
 	began   time.Time
 	// again fires when it is to be started anew; nil while it runs.
@@ -25,7 +28,7 @@ type service struct {
 }
 
 func newService(name string, command pidone.Command) *service {
-	return &service{name: name, command: command, backoff: pidone.DefaultBackoff()}
+	return &service{name: name, command: command, to: os.Stderr, backoff: pidone.DefaultBackoff()}
 }
 
 // start starts the program.
@@ -33,7 +36,7 @@ func (s *service) start(init *pidone.Init) error {
 	command := s.command
 	s.tail, s.again = &tail{observe: s.observe}, nil
 	if s.pipes {
-		w, err := s.tail.pipe(os.Stderr, init.Go)
+		w, err := s.tail.pipe(s.to, init.Go)
 		if err != nil {
 			return fmt.Errorf("making a pipe for the output of %s: %w", s.name, err)
 		}
@@ -44,16 +47,25 @@ func (s *service) start(init *pidone.Init) error {
 	if err != nil {
 		return err
 	}
-	s.process, s.began = process, time.Now()
+	s.process.Store(process)
+	s.began = time.Now()
 	return nil
+}
+
+// running is the process, nil where the program is not running.
+func (s *service) running() *pidone.Process {
+	if s == nil {
+		return nil
+	}
+	return s.process.Load()
 }
 
 // done fires when the program has ended; never where it is not running.
 func (s *service) done() <-chan struct{} {
-	if s == nil || s.process == nil {
-		return nil
+	if process := s.running(); process != nil {
+		return process.Done()
 	}
-	return s.process.Done()
+	return nil
 }
 
 func (s *service) due() <-chan time.Time {
@@ -65,8 +77,8 @@ func (s *service) due() <-chan time.Time {
 
 // ended takes note of the end, and tells of it.
 func (s *service) ended() (status pidone.Status, says string) {
-	status = s.process.Status()
-	s.process = nil
+	status = s.running().Status()
+	s.process.Store(nil)
 	says = fmt.Sprintf("%s ended after %v: %v", s.name, time.Since(s.began).Round(time.Millisecond), status)
 	if last := s.tail.last(); last != "" {
 		says += "; its last lines:\n" + last

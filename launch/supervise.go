@@ -7,10 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
 	"github.com/dockerlaunch/dockerlaunch/launch/pidone"
+	"github.com/dockerlaunch/dockerlaunch/launch/power"
 	"github.com/dockerlaunch/dockerlaunch/launch/ready"
 	"github.com/dockerlaunch/dockerlaunch/launch/sockets"
 	"golang.org/x/sys/unix"
@@ -47,20 +49,20 @@ type supervisor struct {
 	// notify hears the daemon say that it is ready; nil where it cannot be heard.
 	notify *ready.Receiver
 	record *recorder
+	// boot is what there is beside on a machine; nil elsewhere.
+	boot *boot
+	// ending is set where the launcher cannot go on: what happens to the daemon then is not run's business any more.
+	ending atomic.Bool
 	// early are the signals that came while there was no daemon to forward them to.
 	early []unix.Signal
 }
 
-// Supervise prepares the system for the Docker daemon, starts it as a child and stays its parent: it forwards signals to
-// it, reaps what it leaves behind, and keeps a containerd running beside it. In a container the daemon's end is
-// Supervise's: nil for exit status 0, else a *DaemonError. On a machine a daemon that ends is started again.
-//
-// init is what the process took over its signals and children with, as the first thing it did.
-func Supervise(ctx context.Context, init *pidone.Init, c Config) error {
+// supervise prepares the system for the Docker daemon, starts it as a child and stays its parent: it forwards signals to
+// it, and keeps a containerd running beside it. In a container the daemon's end is supervise's: nil for exit status 0, else
+// a *DaemonError. On a machine a daemon that ends is started again.
+func (s *supervisor) supervise(ctx context.Context) error {
 	// See Launch: namespaces are a thread's own, and all children are to have the same.
 	runtime.LockOSThread()
-	s := &supervisor{config: c, init: init, begin: time.Now(), containerdUp: make(chan struct{})}
-	s.record = newRecorder(s.begin, c.Version)
 	err := s.prepare(ctx)
 	if err == nil {
 		err = s.listenForReady()
@@ -92,7 +94,10 @@ func (s *supervisor) prepare(ctx context.Context) error {
 	})
 	plan, report, err := prepare(ctx, s.config, func(p *Plan) Hooks {
 		s.plan = p
-		return Hooks{Observe: s.observe, StartContainerd: s.startContainerd}
+		return s.hooks()
+	}, func(ctx context.Context) (Config, error) {
+		err := s.bootMachine(ctx)
+		return s.config, err
 	})
 	close(prepared)
 	<-listened
@@ -107,6 +112,15 @@ func (s *supervisor) prepare(ctx context.Context) error {
 	}
 	cancel(nil)
 	return err
+}
+
+func (s *supervisor) hooks() Hooks {
+	return Hooks{Observe: s.observe, StartContainerd: s.startContainerd}
+}
+
+// take applies a plan of the machine's.
+func (s *supervisor) take(ctx context.Context, p *Plan) (*Report, error) {
+	return take(ctx, p, func(*Plan) Hooks { return s.hooks() })
 }
 
 // asksToStop tells whether a signal asks a program to end. HUP is no such request: it asks to read the configuration
@@ -144,7 +158,7 @@ func (s *supervisor) runContainerd() error {
 		return startError(err)
 	}
 	s.record.event("containerd", "started")
-	return s.plan.Containerd.Started(s.containerd.process.PID())
+	return s.plan.Containerd.Started(s.containerd.running().PID())
 }
 
 // pipes tells whether the output of what we start goes through us. On a terminal it does not, as programs write otherwise
@@ -165,6 +179,9 @@ func (s *supervisor) pipes() bool {
 func (s *supervisor) run() error {
 	s.dockerd = newService(s.plan.Command.Path, s.daemonCommand())
 	s.dockerd.pipes, s.dockerd.observe = s.pipes(), s.record.daemonSays
+	if s.boot != nil {
+		s.later()
+	}
 	// dockerd does not wait for containerd: it reads its own program while containerd starts, and then waits for the socket.
 	if err := s.startDaemon(); err != nil {
 		return errors.Join(err, s.record.failed(err), s.stopContainerd())
@@ -174,9 +191,16 @@ func (s *supervisor) run() error {
 		case event := <-s.events():
 			s.heard(event)
 		case signal := <-s.init.Signals():
+			if s.machine() {
+				if action, ok := power.Request(signal); ok && action.Out() {
+					return s.shutDown(action)
+				}
+			}
 			if err := s.signal(signal); err != nil {
 				return errors.Join(err, s.stopContainerd())
 			}
+		case action := <-s.asked():
+			return s.shutDown(action)
 		case <-s.containerd.done():
 			status, says := s.containerd.ended()
 			if !s.containerdAnswered() && !s.machine() {
@@ -191,6 +215,9 @@ func (s *supervisor) run() error {
 				s.config.log().Errorf("%v; trying again in %v", err, s.containerd.restartLater())
 			}
 		case <-s.dockerd.done():
+			if s.ending.Load() {
+				<-make(chan struct{}) // the end is near, and not ours
+			}
 			status, says := s.dockerd.ended()
 			if s.stopping || !s.machine() {
 				return errors.Join(s.daemonEnd(status), s.stopContainerd())
@@ -202,6 +229,14 @@ func (s *supervisor) run() error {
 			}
 		}
 	}
+}
+
+// asked are the requests of a machine's buttons.
+func (s *supervisor) asked() <-chan power.Action {
+	if s.boot == nil {
+		return nil
+	}
+	return s.boot.asked
 }
 
 // containerdAnswered tells whether containerd has been up.
@@ -216,10 +251,11 @@ func (s *supervisor) containerdAnswered() bool {
 
 // killDaemon ends a daemon that cannot work.
 func (s *supervisor) killDaemon() error {
-	if s.dockerd.process == nil {
+	process := s.dockerd.running()
+	if process == nil {
 		return nil
 	}
-	if err := s.dockerd.process.Signal(unix.SIGKILL); err != nil && !errors.Is(err, pidone.ErrEnded) {
+	if err := process.Signal(unix.SIGKILL); err != nil && !errors.Is(err, pidone.ErrEnded) {
 		return fmt.Errorf("stopping %s: %w", s.plan.Command.Path, err)
 	}
 	return nil
@@ -238,7 +274,7 @@ func (s *supervisor) daemonEnd(status pidone.Status) error {
 // signal forwards a signal to the daemon alone: containerd and the shims have to outlive it while it stops its containers
 // (moby issues 31459 and 38978).
 func (s *supervisor) signal(signal unix.Signal) error {
-	if s.dockerd.process == nil {
+	if s.dockerd.running() == nil {
 		if asksToStop(signal) {
 			return &SignalError{Signal: signal}
 		}
@@ -274,7 +310,7 @@ func (s *supervisor) startDaemon() error {
 		return startError(err)
 	}
 	s.record.event("dockerd", "started")
-	s.forwarder = pidone.NewForwarder(s.dockerd.process)
+	s.forwarder = pidone.NewForwarder(s.dockerd.running())
 	early := s.early
 	s.early = nil
 	for _, signal := range early {
@@ -287,24 +323,22 @@ func (s *supervisor) startDaemon() error {
 
 // stopContainerd stops containerd, which by now has nobody to serve.
 func (s *supervisor) stopContainerd() error {
-	if s.containerd == nil {
+	process := s.containerd.running()
+	if process == nil {
 		return nil
 	}
 	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
-		if s.containerd.process == nil {
-			break
-		}
-		if err := s.containerd.process.Signal(signal); err != nil {
+		if err := process.Signal(signal); err != nil && !errors.Is(err, pidone.ErrEnded) {
 			return fmt.Errorf("stopping containerd: %w", err)
 		}
 		select {
-		case <-s.containerd.done():
-			s.containerd.ended()
+		case <-process.Done():
+			return s.plan.Containerd.Stopped()
 		case <-time.After(containerdStopLimit):
 			s.config.log().Warnf("containerd did not end within %v of %s", containerdStopLimit, pidone.SignalName(signal))
 		}
 	}
-	return s.plan.Containerd.Stopped()
+	return nil
 }
 
 // startError makes a program that cannot be executed an *ExecError, which has an exit status of its own.

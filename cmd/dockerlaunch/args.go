@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/dockerlaunch/dockerlaunch/cgroups"
 	"github.com/dockerlaunch/dockerlaunch/launch"
@@ -60,22 +62,27 @@ Examples:
   dockerlaunch plan --json                       what would be done, for programs
 `
 
-// flags returns the launcher's own flags. They end at the first word that is none: all behind it is the daemon's.
+// optionsFile is where the options of a machine or an image are, beside the flags and the kernel command line.
+const optionsFile = "/etc/dockerlaunch.conf"
+
+// flags returns the launcher's own flags. Each is also a key of the options file and, on a machine, of the kernel command
+// line.
 func (c *call) flags() *pflag.FlagSet {
 	f := pflag.NewFlagSet("dockerlaunch", pflag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	f.SetInterspersed(false)
 	f.SortFlags = false
 	f.Usage = func() {}
 	f.BoolVar(&c.debug, "debug", false, "say what each step does")
 	f.TextVar(&c.config.Cgroup, "cgroup", cgroups.WantAuto, "which cgroup hierarchies to mount: auto, v1, v2 or hybrid")
 	f.BoolVar(&c.config.Exec, "exec", false, "become the daemon, instead of starting it as a child and staying with it")
 	f.StringSliceVar(&c.config.Without, "without", nil, "start although these are missing, `names` as the message has them, for example ps,git")
+	f.StringVar(&c.config.Hostname, "hostname", "", "on a machine: its name")
+	f.StringVar(&c.config.StateDir, "state-dir", "", "on a machine: the folder for what outlives a boot, the clock and the entropy seed")
+	f.StringVar(&c.config.RootMove, "root-move", launch.RootCopy, "on a machine: how to leave the initramfs: copy it to a tmpfs, bind it, or keep it")
 	return f
 }
 
-// parse reads a command line. "plan", "version" and "help" count only as the first word; a daemon of such a name is given
-// with its path.
+// parse reads a command line. The verbs count only as the first word; a daemon of such a name is given with its path.
 func parse(args []string) (*call, error) {
 	c := &call{}
 	if len(args) > 0 {
@@ -98,14 +105,37 @@ func parse(args []string) (*call, error) {
 	if c.verb == verbPlan {
 		f.BoolVar(&c.json, "json", false, "print JSON")
 	}
-	if err := f.Parse(args); err != nil {
-		if err == pflag.ErrHelp {
-			return &call{verb: verbHelp}, nil
-		}
-		return nil, fmt.Errorf("%w (arguments for the daemon stand behind its name, or behind --)", err)
+	own, daemon := split(f, args)
+	if err := f.Parse(own); errors.Is(err, pflag.ErrHelp) {
+		return &call{verb: verbHelp}, nil
+	} else if err != nil {
+		return nil, err
 	}
-	c.config.Daemon = f.Args()
+	c.config.Daemon = daemon
 	return c, nil
+}
+
+// split parts the launcher's own flags from the daemon's words, which begin at the first that is none of the launcher's
+// flags, or behind "--". A flag that only dockerd knows so goes to dockerd, as with other images that people start it from.
+func split(f *pflag.FlagSet, args []string) (own, daemon []string) {
+	for i := 0; i < len(args); i++ {
+		if args[i] == "--" {
+			return args[:i], args[i+1:]
+		}
+		name, ok := strings.CutPrefix(args[i], "--")
+		name, _, hasValue := strings.Cut(name, "=")
+		flag := f.Lookup(name)
+		if args[i] == "-h" || name == "help" {
+			return args[:i+1], nil
+		}
+		if !ok || flag == nil {
+			return args[:i], args[i:]
+		}
+		if !hasValue && flag.NoOptDefVal == "" {
+			i++
+		}
+	}
+	return args, nil
 }
 
 func helpText() string {

@@ -14,7 +14,9 @@ import (
 	"runtime/debug"
 
 	"github.com/dockerlaunch/dockerlaunch/launch"
-	"github.com/dockerlaunch/dockerlaunch/launch/pidone"
+	"github.com/dockerlaunch/dockerlaunch/launch/bootline"
+	"github.com/dockerlaunch/dockerlaunch/launch/power"
+	ociruntime "github.com/dockerlaunch/dockerlaunch/launch/runtime"
 	"github.com/dockerlaunch/dockerlaunch/modules"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
@@ -24,8 +26,13 @@ import (
 var version string
 
 func main() {
-	if applet := filepath.Base(os.Args[0]); applet == verbModprobe {
+	switch applet := filepath.Base(os.Args[0]); {
+	case applet == verbModprobe:
 		os.Exit(modules.Modprobe(os.Args[1:], os.Stdout, os.Stderr))
+	case power.IsApplet(applet):
+		os.Exit(power.Applet(applet, os.Args[1:], os.Stdout, os.Stderr))
+	case ociruntime.Called(os.Args[0]):
+		os.Exit(ociruntime.Main(os.Args, os.Environ(), os.Stderr))
 	}
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -44,7 +51,7 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 	// Nothing but reading words comes before the signal handlers, which differ for those who stay and those who exec.
 	call, err := parse(args)
 	if err == nil && call.verb == "" {
-		return start(call, stderr)
+		return start(call, args, stderr)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "dockerlaunch: %v\nTry: dockerlaunch help\n", err)
@@ -73,33 +80,17 @@ func (c *call) complete(stderr io.Writer) launch.Config {
 }
 
 // start launches the daemon and returns the exit status. With --exec it returns on failure only.
-func start(call *call, stderr io.Writer) int {
-	var err error
+func start(call *call, args []string, stderr io.Writer) int {
 	if call.config.Exec {
 		ctx := catchSignals()
 		config := call.complete(stderr)
-		err = launch.Launch(ctx, config)
+		err := launch.Launch(ctx, config)
 		config.Log.Error(err)
 		return launch.ExitStatus(err)
 	}
-	ended := make(chan int, 1)
-	init, err := pidone.Start(pidone.Options{OnPanic: func(value any, stack []byte) {
-		fmt.Fprintf(stderr, "dockerlaunch: a mistake in the launcher itself, please report it: %v\n%s", value, stack)
-		ended <- launch.ExitCannotLaunch
-	}})
-	if err != nil {
-		fmt.Fprintf(stderr, "dockerlaunch: %v\n", err)
-		return launch.ExitCannotLaunch
-	}
 	config := call.complete(stderr)
-	init.Go(func() {
-		err := launch.Supervise(context.Background(), init, config)
-		if err != nil {
-			config.Log.Error(err)
-		}
-		ended <- launch.ExitStatus(err)
-	})
-	return <-ended
+	config.Boot = func(c launch.Config, line bootline.Line) (launch.Config, error) { return boot(c, line, args) }
+	return launch.Main(config)
 }
 
 // catchSignals takes over the signals that would end this process and returns a context that the first request to stop

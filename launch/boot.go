@@ -1,0 +1,244 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/dockerlaunch/dockerlaunch/launch/bootline"
+	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/launch/machine"
+	"github.com/dockerlaunch/dockerlaunch/launch/pidone"
+	"github.com/dockerlaunch/dockerlaunch/launch/power"
+	"github.com/dockerlaunch/dockerlaunch/mounts"
+	"golang.org/x/sys/unix"
+)
+
+// saveEvery is how often a machine writes down its clock and a new entropy seed, for the sake of power cuts.
+const saveEvery = 10 * time.Minute
+
+// boot is what the supervisor has to do with a machine beside its daemon. It is nil in a container.
+type boot struct {
+	line    bootline.Line
+	options machine.Options
+	log     *machine.Log
+	fatal   *power.Fatal
+	// asked are the requests of buttons.
+	asked chan power.Action
+	// cancel ends what goes on in the background.
+	cancel context.CancelFunc
+	ctx    context.Context
+}
+
+// bootMachine does what a machine needs before Docker can be thought of: options of the command line, a root on which
+// containers can be started, console and log, drivers, disks and network. It is called when /proc, /sys, /dev and /run
+// are there.
+func (s *supervisor) bootMachine(ctx context.Context) error {
+	data, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		return fmt.Errorf("reading the kernel command line: %w", err)
+	}
+	line := bootline.Parse(string(data))
+	b := &boot{line: line, asked: make(chan power.Action, 1)}
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	s.boot = b
+	words := make([]string, len(line.Words))
+	for i, w := range line.Words {
+		words[i] = w.String()
+	}
+	facts := machine.Observe("")
+	b.log = facts.Log(words, true)
+	b.fatal = s.newFatal(words)
+	s.config.Log = machineLogger(b.log)
+	if s.config.Boot != nil {
+		if s.config, err = s.config.Boot(s.config, line); err != nil {
+			return err
+		}
+	}
+
+	p := &Plan{Habitat: host.Machine, lane: LaneSystem}
+	p.root(s.config)
+	b.options = machine.Options{Habitat: host.Machine, Words: words, Hostname: s.config.Hostname, StateDir: s.config.StateDir}
+	steps, problems := machine.Early(b.options, facts)
+	p.machine(steps)
+	p.problems("kernel parameters", problems)
+	_, ipErr := line.IPs()
+	if ipErr != nil {
+		p.problems("ip=", []string{ipErr.Error()})
+	}
+	if _, err := s.take(ctx, p); err != nil {
+		return err
+	}
+	return s.reexec(p)
+}
+
+// machine adds steps of package machine, of which Docker runs without any.
+func (p *Plan) machine(steps []machine.Step) {
+	for _, step := range steps {
+		p.add(Step{Name: step.Name, Why: step.Why, Verdict: Do, Action: losing{step.Action, step.Lost}})
+	}
+}
+
+// problems adds warnings about what was written wrong.
+func (p *Plan) problems(of string, texts []string) {
+	for i, text := range texts {
+		p.add(Step{Name: fmt.Sprintf("%s, problem %d", of, i+1), Verdict: Warn, Note: text})
+	}
+}
+
+// losing is an action whose error tells what is lost.
+type losing struct {
+	machine.Action
+	Lost string `json:"lost"`
+}
+
+// Apply does what the action does.
+func (l losing) Apply(ctx context.Context) (kept bool, err error) {
+	if kept, err = l.Action.Apply(ctx); err != nil {
+		return kept, fmt.Errorf("%w. Lost: %s", err, l.Lost)
+	}
+	return kept, nil
+}
+
+// The ways out of the initramfs.
+const (
+	RootCopy = "copy" // a tmpfs of its own, whose content is no part of the initramfs any more
+	RootBind = "bind" // a bind mount of the initramfs
+	RootKeep = "keep" // the initramfs itself, on which no container starts but with DOCKER_RAMDISK
+)
+
+// root plans the way out of the initramfs: pivot_root(2) does not work there, and so no container starts.
+func (p *Plan) root(c Config) {
+	s := Step{Name: "root", Why: "no container starts while / is the kernel's initramfs", Required: true}
+	info, err := mounts.Read()
+	move := mounts.RootMove{InPlace: c.RootMove == RootBind}
+	switch {
+	case err != nil:
+		s.Verdict, s.Note = Refuse, err.Error()
+	case !move.Needed(info):
+		s.Verdict, s.Note = Keep, "it is a mount like any other"
+	case c.RootMove == RootKeep:
+		s.Verdict, s.Note = Warn, "/ stays the initramfs, as was asked. Lost: every container, unless DOCKER_RAMDISK is set"
+	default:
+		s.Verdict, s.Action = Do, move
+		p.rootMoved = !move.InPlace
+	}
+	p.add(s)
+}
+
+// reexec starts this program anew from the new root, as the old one's memory would not be freed while it runs from there.
+func (s *supervisor) reexec(p *Plan) error {
+	if !p.rootMoved {
+		return nil
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("looking for this program in the new root: %w", err)
+	}
+	if err := unix.Exec(exe, os.Args, s.config.Environ); err != nil {
+		return fmt.Errorf("executing %s in the new root: %w", exe, err)
+	}
+	return nil
+}
+
+// later does what belongs to the background once the machine runs.
+func (s *supervisor) later() {
+	b := s.boot
+	s.init.Go(func() {
+		err := power.WatchButtons(b.ctx, "", func(a power.Action) {
+			select {
+			case b.asked <- a:
+			default: // one is asked for already
+			}
+		})
+		if err != nil {
+			s.config.log().Warnf("%v. Lost: the power button", err)
+		}
+	})
+	s.init.Go(func() {
+		machine.KeepSaving(b.ctx, b.options, saveEvery, func(err error) { s.config.log().Warn(err) })
+	})
+}
+
+// newFatal is the end of a machine's launcher that cannot go on.
+func (s *supervisor) newFatal(words []string) *power.Fatal {
+	kernel := ""
+	if data, err := os.ReadFile("/proc/sys/kernel/panic"); err == nil { // a kernel without it leaves what panic= says
+		kernel = string(data)
+	}
+	return &power.Fatal{
+		Machine: true, Panic: power.ParsePanic(words, kernel), Signals: s.init.Signals(),
+		Tell: func(text string) {
+			// There is nobody left to tell that it could not be told.
+			_ = s.boot.log.Loud(machine.Emergency, text)
+		},
+		Stop: func(ctx context.Context) { power.Quiesce(ctx, s.wayOut(power.Reboot, nil)) },
+	}
+}
+
+// shutDown ends the machine. It returns only where even that failed.
+func (s *supervisor) shutDown(action power.Action) error {
+	s.stopping = true
+	s.config.log().Infof("going down: %s", action)
+	again := make(chan struct{}, 2)
+	s.init.Go(func() {
+		for signal := range s.init.Signals() {
+			if a, ok := power.Request(signal); ok && a.Out() {
+				again <- struct{}{}
+			}
+		}
+	})
+	err := power.Shutdown(context.Background(), s.wayOut(action, again))
+	if err == nil {
+		err = errors.New("the shutdown has ended, and the machine has not")
+	}
+	return err
+}
+
+// wayOut are the steps of a shutdown.
+func (s *supervisor) wayOut(action power.Action, again <-chan struct{}) power.Steps {
+	return power.Steps{
+		Action: action, Machine: true, Again: again,
+		StopDaemon: s.stopDaemon,
+		Save: func(ctx context.Context) error {
+			s.boot.cancel()
+			return machine.Save(ctx, s.boot.options)
+		},
+		Unmount: func(ctx context.Context) error {
+			report, err := mounts.UnmountAll{Keep: []string{"/proc", "/dev"}, Loops: true}.Run(ctx)
+			for _, r := range report.Results {
+				if r.Outcome == mounts.Detached || r.Outcome == mounts.Stuck {
+					err = errors.Join(err, fmt.Errorf("unmounting %s: %s, used by %v: %w", r.Target, r.Outcome, r.Users, r.Err))
+				}
+			}
+			return err
+		},
+		Tell: func(problem bool, text string) {
+			level := machine.Notice
+			if problem {
+				level = machine.Error
+			}
+			// The console and the kernel's log are the last to hear; where both fail there is nobody else.
+			_ = s.boot.log.Write(level, text)
+		},
+	}
+}
+
+// stopDaemon asks the daemon to stop and waits for it, and then for containerd.
+func (s *supervisor) stopDaemon(ctx context.Context) error {
+	process := s.dockerd.running()
+	if process == nil {
+		return s.stopContainerd()
+	}
+	if err := process.Signal(unix.SIGTERM); err != nil && !errors.Is(err, pidone.ErrEnded) {
+		return errors.Join(err, s.stopContainerd())
+	}
+	select {
+	case <-process.Done():
+		return s.stopContainerd()
+	case <-ctx.Done():
+		return fmt.Errorf("%s has not ended: %w", s.plan.Command.Path, context.Cause(ctx))
+	}
+}
