@@ -154,6 +154,9 @@ func (j *judgement) status(o *option, f *finding.Finding) {
 			f.Status, f.Note = finding.Unknown, "not named"
 		default:
 			f.Status = finding.OK
+			if f.Note = j.superseded(o); f.Note != "" {
+				f.Status = finding.NotApplicable
+			}
 		}
 		return
 	}

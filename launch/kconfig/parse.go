@@ -37,7 +37,7 @@ type Config struct {
 }
 
 // Value is the value of an option, named without CONFIG_: "y", "m", "n" for one that is said not to be set, a number, or a
-// string without its quotes. It is "" for an option that is not there.
+// string without its quotes. It is "" for an option that is not there, and for an empty string.
 func (c *Config) Value(name string) string { return c.values[name] }
 
 // On tells whether an option is built in or a module.

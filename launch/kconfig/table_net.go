@@ -48,7 +48,7 @@ var tableNet = [...]option{
 		lost: "ip6tables-legacy: IPv6 networks", fix: "or start dockerd with --ip6tables=false",
 		note: "from 6.9 on it says nothing about the legacy tables any more: IP6_NF_IPTABLES_LEGACY does"},
 	{name: "IP6_NF_IPTABLES_LEGACY", group: grpIPv6, severity: degraded, kind: tristate, when: ifIPv6 | ifLegacy, since: "6.9",
-		needs: "IP6_NF_IPTABLES NETFILTER_XTABLES_LEGACY>=6.17", module: "ip6_tables", instead: "NFT_COMPAT",
+		alt: "IP6_NF_FILTER", needs: "IP6_NF_IPTABLES NETFILTER_XTABLES_LEGACY>=6.17", module: "ip6_tables", instead: "NFT_COMPAT",
 		lost: "ip6tables-legacy: IPv6 networks", fix: "or use ip6tables-nft, or start dockerd with --ip6tables=false"},
 	{name: "IP6_NF_FILTER", group: grpIPv6, severity: degraded, marks: listed, kind: tristate, when: ifIPv6 | ifLegacy,
 		needs: "IP6_NF_IPTABLES IP6_NF_IPTABLES_LEGACY>=6.9", module: "ip6table_filter", instead: "NFT_COMPAT",

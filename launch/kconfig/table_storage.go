@@ -85,7 +85,7 @@ var tableStorage = [...]option{
 		lost: "docker checkpoint"},
 	{name: "INET_DIAG", group: grpCRIU, severity: info, kind: tristate, needs: "INET", module: "inet_diag",
 		lost: "docker checkpoint"},
-	{name: "PACKET_DIAG", group: grpCRIU, severity: info, kind: tristate, since: "3.7", needs: "PACKET", module: "packet_diag",
+	{name: "PACKET_DIAG", group: grpCRIU, severity: info, kind: tristate, since: "3.7", needs: "PACKET", module: "af_packet_diag",
 		lost: "docker checkpoint"},
 	{name: "NETLINK_DIAG", group: grpCRIU, severity: info, kind: tristate, since: "3.10", needs: "NET", module: "netlink_diag",
 		lost: "docker checkpoint"},
