@@ -32,20 +32,28 @@ type Log struct {
 }
 
 // Write writes a message of one or more lines. It does not wait longer than a second, whatever the console does. The error is
-// joined of those with which the kernel's log and the console refused it, or one before it; a message that one of them refused
-// is shown by the other.
-func (l *Log) Write(level Level, text string) error {
-	toKmsg, toConsole := l.Verbosity.Route(level, l.Kmsg != nil && !l.Off)
+// joined of those with which the kernel's log and the console refused it, or one before it; a message that the kernel's log
+// refuses is shown on the console.
+func (l *Log) Write(level Level, text string) error { return l.write(l.Verbosity, level, text) }
+
+// Loud writes a message to be seen whatever the verbosity: the last words of a launcher that cannot go on. As an Emergency,
+// every kernel prints it to its consoles.
+func (l *Log) Loud(level Level, text string) error {
+	return l.write(Verbosity{Console: Debug, Kmsg: Debug, Kernel: l.Verbosity.Kernel}, level, text)
+}
+
+func (l *Log) write(v Verbosity, level Level, text string) error {
+	toKmsg, toConsole := v.Route(level, l.Kmsg != nil && !l.Off)
 	var errs []error
 	if toKmsg {
 		for _, record := range Records(level, text) {
 			if !l.room() {
-				toConsole = level <= l.Verbosity.Console
+				toConsole = level <= v.Console
 				break
 			}
 			if err := l.Kmsg.Write(record); err != nil {
 				errs = append(errs, err)
-				toConsole = level <= l.Verbosity.Console
+				toConsole = level <= v.Console
 				break
 			}
 		}
@@ -56,23 +64,6 @@ func (l *Log) Write(level Level, text string) error {
 				errs = append(errs, err)
 				break
 			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// Loud writes a message to both, whatever the verbosity: the last words of a launcher that cannot go on. Where the kernel
-// prints its log to the console, they are seen twice rather than never.
-func (l *Log) Loud(level Level, text string) error {
-	var errs []error
-	if l.Kmsg != nil && !l.Off {
-		for _, record := range Records(level, text) {
-			errs = append(errs, l.Kmsg.Write(record))
-		}
-	}
-	if l.Console != nil {
-		for _, line := range Lines(text) {
-			errs = append(errs, l.Console.Write(line))
 		}
 	}
 	return errors.Join(errs...)

@@ -218,8 +218,12 @@ func TestLog(t *testing.T) {
 	if got := onConsole(); got != "dockerlaunch: i\n|" {
 		t.Errorf("on the console, where the kernel prints warnings itself: %q", got)
 	}
-	if err := l.Loud(Debug, "last words"); err != nil || !strings.Contains(onConsole(), "last words") || !strings.Contains(inKmsg(), "last words") {
+	if err := l.Loud(Emergency, "last words"); err != nil || !strings.Contains(inKmsg(), "<0>dockerlaunch: last words") || strings.Contains(onConsole(), "last") {
 		t.Errorf("Loud: %v, %q, %q", err, onConsole(), inKmsg())
+	}
+	l.Kmsg = nil
+	if err := l.Loud(Emergency, "last words"); err != nil || !strings.Contains(onConsole(), "last words") {
+		t.Errorf("Loud without a kernel's log: %v, %q", err, onConsole())
 	}
 }
 
