@@ -64,7 +64,7 @@ func human(bytes uint64) string {
 // Surveyor looks for disks. The zero Surveyor is for the system.
 type Surveyor struct {
 	Sys, Dev string // "/sys" and "/dev" when empty
-	// Limit bounds the reading of one disk: 10 s when zero. A dying disk may take minutes to say so.
+	// Limit bounds the reading of one disk: 30 s when zero. A dying disk may take minutes to say so.
 	Limit time.Duration
 	seen  map[string]Disk
 }
@@ -231,7 +231,7 @@ func (s *Surveyor) identify(path string) (Content, error) {
 	}()
 	limit := s.Limit
 	if limit == 0 {
-		limit = 10 * time.Second
+		limit = 30 * time.Second
 	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()

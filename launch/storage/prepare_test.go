@@ -1,0 +1,314 @@
+package storage
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dockerlaunch/dockerlaunch/internal/testenv"
+)
+
+// plain makes what a survey found into a plan.
+func decide(t testing.TB, device, target string, format bool) Plan {
+	t.Helper()
+	return Decide(Request{Spec: Spec{Value: device}, FormatBlank: format, Target: target}, []Disk{diskAt(t, device)})
+}
+
+func prepare(t testing.TB, p Preparer, plan Plan) Prepared {
+	t.Helper()
+	done, err := p.Apply(t.Context(), plan)
+	if err != nil {
+		t.Fatalf("%s: %v", plan, err)
+	}
+	return done
+}
+
+func unmount(t testing.TB, target string) {
+	t.Helper()
+	if err := unix.Unmount(target, 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mayResize tells whether the kernel lets this process resize an ext4; the machine test is where it must.
+func mayResize(t testing.TB) bool {
+	t.Helper()
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var caps [2]unix.CapUserData
+	if err := unix.Capget(&header, &caps[0]); err != nil {
+		t.Fatal(err)
+	}
+	return caps[0].Effective&(1<<unix.CAP_SYS_RESOURCE) != 0
+}
+
+func TestPrepareBlank(t *testing.T) {
+	if !testenv.InNamespaces(t, 0) {
+		return
+	}
+	disk := image(t, 128<<20)
+	device := loop(t, disk)
+	target := filepath.Join(t.TempDir(), "docker")
+	r := &runner{}
+	p := Preparer{Runner: r, Options: "noatime"}
+
+	plan := decide(t, device, target, false)
+	if plan.Action != Memory {
+		t.Fatal(plan)
+	}
+	if done := prepare(t, p, plan); len(done.Notices) != 1 || len(r.ran) > 0 {
+		t.Errorf("%+v, ran %v", done, r.ran)
+	}
+	done := prepare(t, p, decide(t, device, target, true))
+	if !done.Formatted || done.Kept || len(r.ran) == 0 || !strings.HasPrefix(r.ran[0], "mkfs.ext4 ") {
+		t.Errorf("%+v, ran %v", done, r.ran)
+	}
+	if err := os.WriteFile(target+"/file", []byte("kept"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if kept := prepare(t, p, decide(t, device, target, true)); !kept.Kept || kept.Formatted {
+		t.Errorf("mounted already: %+v", kept)
+	}
+	unmount(t, target)
+	// Again, as at the next boot: with format asked for still.
+	d := diskAt(t, device)
+	if d.Content.Label != DataLabel || d.Content.FSType != "ext4" || d.Content.Marker != nil {
+		t.Errorf("%+v", d.Content)
+	}
+	r.ran = nil
+	done = prepare(t, p, decide(t, device, target, true))
+	if done.Formatted || done.Check == nil || done.Check.Outcome != Clean || !strings.HasPrefix(r.ran[0], "e2fsck -p ") {
+		t.Errorf("%+v, ran %v", done, r.ran)
+	}
+	if text, err := os.ReadFile(target + "/file"); string(text) != "kept" {
+		t.Errorf("%q, %v", text, err)
+	}
+	unmount(t, target)
+
+	// Something else where the disk should go.
+	if err := unix.Mount("x", target, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Apply(t.Context(), decide(t, device, target, true)); !errors.Is(err, ErrInUse) {
+		t.Errorf("over another mount: %v", err)
+	}
+	unmount(t, target)
+}
+
+// A disk that is not blank any more when it comes to formatting is left alone.
+func TestPrepareLooksAgain(t *testing.T) {
+	if !testenv.InNamespaces(t, 0) {
+		return
+	}
+	disk := image(t, 128<<20)
+	device := loop(t, disk)
+	target := filepath.Join(t.TempDir(), "docker")
+	r := &runner{}
+	plan := decide(t, device, target, true)
+	command(t, "mkfs.xfs", "-q", "-f", "-d", "size=64m", "-L", "mine", "--unsupported", device)
+	before := command(t, "sha256sum", disk)
+	if _, err := (Preparer{Runner: r}).Apply(t.Context(), plan); !errors.Is(err, ErrNotBlank) || len(r.ran) > 0 {
+		t.Errorf("%v, ran %v", err, r.ran)
+	}
+	if command(t, "sha256sum", disk) != before {
+		t.Error("something was written")
+	}
+
+	mounted := loop(t, image(t, 128<<20))
+	plan = decide(t, mounted, target, true)
+	f, err := os.OpenFile(mounted, os.O_RDWR|unix.O_EXCL, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (Preparer{Runner: r}).Apply(t.Context(), plan); !errors.Is(err, ErrInUse) {
+		t.Errorf("a disk that somebody has claimed: %v", err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	readOnly := loop(t, image(t, 128<<20), "--read-only")
+	if plan := decide(t, readOnly, target, true); !errors.Is(plan.Err, ErrReadOnly) {
+		t.Errorf("a read-only disk: %v", plan)
+	}
+}
+
+// mkfs is killed at ever later moments. Whatever is left is formatted at the next start, and mounted.
+func TestFormattingCutShort(t *testing.T) {
+	if !testenv.InNamespaces(t, 0) {
+		return
+	}
+	target := filepath.Join(t.TempDir(), "docker")
+	disk := image(t, 512<<20)
+	device := loop(t, disk)
+	mkfs := tool(t, "mkfs.ext4")
+	interrupted, blank, complete := 0, 0, 0
+	for delay := time.Duration(0); delay < 400*time.Millisecond; delay += 4 * time.Millisecond {
+		r := &runner{before: func(path string, cmd *exec.Cmd) {
+			if path == mkfs {
+				// Slow enough to be hit at every stage: each write goes to the disk.
+				cmd.Args = append([]string{"timeout", "--signal=KILL", delay.String(), path}, cmd.Args[1:]...)
+				cmd.Path = tool(t, "timeout")
+			}
+		}}
+		if delay == 0 {
+			r.before = func(_ string, cmd *exec.Cmd) { cmd.Path = tool(t, "false") }
+		}
+		plan := decide(t, device, target, true)
+		if plan.Action != Format {
+			t.Fatalf("after %v: %s", delay, plan)
+		}
+		_, err := (Preparer{Runner: r}).Apply(t.Context(), plan)
+		c := diskAt(t, device).Content
+		switch {
+		case err == nil:
+			complete++
+			unmount(t, target)
+			delay = time.Hour // longer ones complete too
+		case !errors.Is(err, ErrProgram):
+			t.Fatalf("after %v: %v", delay, err)
+		case c.Kind == Interrupted:
+			interrupted++
+			if again := decide(t, device, target, false); again.Action != Memory || !strings.Contains(again.Reason, "cut short") {
+				t.Errorf("without being asked: %s", again)
+			}
+		case c.Kind == Filesystem && c.Marker != nil:
+			// All was written, but the program was killed before it ended.
+			done := prepare(t, Preparer{Runner: &runner{}}, decide(t, device, target, false))
+			if done.Formatted {
+				t.Error("it was formatted again")
+			}
+			complete++
+			unmount(t, target)
+			delay = time.Hour
+		default:
+			t.Fatalf("after %v: %+v (%v)", delay, c, err)
+		}
+	}
+	t.Logf("cut short %d, blank %d, complete %d times", interrupted, blank, complete)
+	if interrupted == 0 {
+		t.Error("it was never cut short")
+	}
+	if complete == 0 {
+		prepare(t, Preparer{Runner: &runner{}}, decide(t, device, target, true))
+		unmount(t, target)
+	}
+
+	// Somebody else's data on a disk that was cut short once is not ours any more.
+	marked := image(t, 128<<20)
+	poke(t, marked, markerAt(128<<20), string(Marker{Size: 128 << 20, UUID: testUUID}.encode()))
+	if c := identify(t, marked); c.Kind != Interrupted {
+		t.Errorf("only the mark: %+v", c)
+	}
+	poke(t, marked, 3000, "data")
+	if c := identify(t, marked); c.Kind != Unknown {
+		t.Errorf("the mark, and data: %+v", c)
+	}
+	command(t, "mkfs.btrfs", "-q", "-f", "-b", "120m", marked)
+	if c := identify(t, marked); c.Kind != Filesystem || c.Marker != nil {
+		t.Errorf("the mark, and a filesystem: %+v", c)
+	}
+	// A disk that has another size now: the mark may be a copy.
+	if err := os.Truncate(marked, 100<<20); err != nil {
+		t.Fatal(err)
+	}
+	poke(t, marked, markerAt(100<<20), string(Marker{Size: 128 << 20, UUID: testUUID}.encode()))
+	if c := identify(t, marked); c.Kind == Interrupted {
+		t.Errorf("a mark of another disk: %+v", c)
+	}
+}
+
+func TestGrow(t *testing.T) {
+	if !testenv.InNamespaces(t, 0) {
+		return
+	}
+	for _, c := range []struct {
+		fstype string
+		args   []string
+	}{
+		{"xfs", []string{"mkfs.xfs", "-q", "-L", DataLabel}},
+		{"btrfs", []string{"mkfs.btrfs", "-q", "-L", DataLabel}},
+		{"ext4", []string{"mkfs.ext4", "-q", "-L", DataLabel}},
+	} {
+		t.Run(c.fstype, func(t *testing.T) {
+			disk := image(t, 320<<20)
+			command(t, c.args[0], append(c.args[1:], disk)...)
+			if err := os.Truncate(disk, 600<<20); err != nil {
+				t.Fatal(err)
+			}
+			device := loop(t, disk)
+			target := filepath.Join(t.TempDir(), "docker")
+			r := &runner{}
+			done := prepare(t, Preparer{Runner: r}, decide(t, device, target, false))
+			t.Logf("%+v, ran %v", done, r.ran)
+			if c.fstype == "ext4" && !mayResize(t) {
+				if len(done.Notices) != 1 || !strings.Contains(done.Notices[0], "could not grow") {
+					t.Errorf("without CAP_SYS_RESOURCE: %+v", done)
+				}
+				unmount(t, target)
+				return
+			}
+			if done.Size < 500<<20 || done.GrownFrom == 0 || done.GrownFrom > 320<<20 {
+				t.Errorf("%+v", done)
+			}
+			again := prepare(t, Preparer{Runner: r}, decide(t, device, target, false))
+			if !again.Kept || again.GrownFrom != 0 || again.Size != done.Size {
+				t.Errorf("again: %+v", again)
+			}
+			unmount(t, target)
+		})
+	}
+}
+
+func TestCheck(t *testing.T) {
+	if !testenv.InNamespaces(t, 0) {
+		return
+	}
+	target := filepath.Join(t.TempDir(), "docker")
+	fresh := func() string {
+		disk := image(t, 64<<20)
+		command(t, "mkfs.ext4", "-q", disk)
+		return loop(t, disk)
+	}
+	// Free blocks counted wrongly: -p corrects that. A root that is none: it does not.
+	small, large := fresh(), fresh()
+	for device, request := range map[string]string{small: "set_super_value free_blocks_count 1", large: "clri <2>"} {
+		command(t, "debugfs", "-w", "-R", request, device)
+	}
+	command(t, "tune2fs", "-E", "force_fsck", small)
+	done := prepare(t, Preparer{Runner: &runner{}}, decide(t, small, target, false))
+	if done.Check == nil || done.Check.Outcome != Corrected || len(done.Notices) == 0 {
+		t.Errorf("%+v", done)
+	}
+	unmount(t, target)
+	command(t, "tune2fs", "-E", "force_fsck", large)
+	_, err := (Preparer{Runner: &runner{}}).Apply(t.Context(), decide(t, large, target, false))
+	if !errors.Is(err, ErrNeedsRepair) {
+		t.Errorf("%v", err)
+	}
+	t.Log(err)
+	done = prepare(t, Preparer{Runner: &runner{}, Repair: true}, decide(t, large, target, false))
+	if done.Check.Outcome != Corrected {
+		t.Errorf("%+v", done)
+	}
+	unmount(t, target)
+
+	// Without the program, and with one that fails.
+	done = prepare(t, Preparer{Runner: &runner{}, Find: func(string) (string, bool) { return "", false }}, decide(t, small, target, false))
+	if done.Check != nil || !strings.Contains(strings.Join(done.Notices, " "), "without a check") {
+		t.Errorf("%+v", done)
+	}
+	unmount(t, target)
+	blank := loop(t, image(t, 64<<20))
+	none := Preparer{Runner: &runner{}, Find: func(string) (string, bool) { return "", false }}
+	if _, err := none.Apply(t.Context(), decide(t, blank, target, true)); !errors.Is(err, ErrProgram) || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no mkfs: %v", err)
+	}
+	if c := diskAt(t, blank).Content; c.Kind != Blank {
+		t.Errorf("it is not blank any more: %+v", c)
+	}
+}
