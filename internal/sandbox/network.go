@@ -66,14 +66,26 @@ func overlapsAny(p netip.Prefix, used []netip.Prefix) bool {
 	return false
 }
 
+// undisturbed repeats a listing that something changed under, as another sandbox that comes or goes does.
+func undisturbed[T any](list func() ([]T, error)) (items []T, err error) {
+	for range 20 {
+		if items, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return items, err
+}
+
 // usedPrefixes lists what the host's routes of every table reach, but for default routes, and its addresses.
 func usedPrefixes() ([]netip.Prefix, error) {
 	// A table of 0 in the filter means every table (RT_FILTER_TABLE with RT_TABLE_UNSPEC).
-	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+	routes, err := undisturbed(func() ([]netlink.Route, error) {
+		return netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("listing the host's routes: %w", err)
 	}
-	addrs, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+	addrs, err := undisturbed(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return nil, fmt.Errorf("listing the host's addresses: %w", err)
 	}
