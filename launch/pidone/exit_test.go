@@ -2,6 +2,7 @@ package pidone
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"testing"
 
@@ -57,6 +58,21 @@ func TestNotStarted(t *testing.T) {
 		if got := exitCode(t, asPID1(t, program(t, "supervise", path))); got != want {
 			t.Errorf("%s: exit status %d, want %d", path, got, want)
 		}
+	}
+}
+
+// TestNobodyReads: PID 1 writes to a pipe that nobody reads, and goes on.
+func TestNobodyReads(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	defer w.Close()
+	cmd := asPID1(t, program(t, "supervise-foreground", "/bin/sh", "-c", "exit 7"))
+	cmd.Stdout = w
+	if err := cmd.Run(); cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 7 {
+		t.Error(err)
 	}
 }
 

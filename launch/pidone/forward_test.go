@@ -125,6 +125,8 @@ func TestStopAndContinue(t *testing.T) {
 	for name, pid1 := range map[string]bool{"PID 1": true, "subreaper": false} {
 		t.Run(name, func(t *testing.T) {
 			cmd := program(t, "supervise", "/bin/sleep", "1000")
+			// A group of its own, whose parent is outside of it and in the same session: nothing stops in an orphaned group.
+			cmd.SysProcAttr.Setpgid = true
 			if pid1 {
 				asPID1(t, cmd)
 			}

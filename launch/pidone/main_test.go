@@ -18,6 +18,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// These tests try what the suites of tini (test/run_inner_tests.py, test/sigconf) and dumb-init (tests/) try, and more:
+//
+//	tini: 256 exit codes by -e            TestEveryExitCode
+//	tini: reaping, as subreaper too       TestOrphansLeaveNothing, TestNoStatusIsLost, TestSubreaper
+//	tini: TERM, USR1, USR2 -> 128+n       TestEverySignalThatKills, TestEverySignalArrives
+//	tini: process group, -g               TestGroup
+//	tini: signal configuration            TestSignalsOfTheChild, TestInheritedIgnored; the mask is always empty here
+//	tini: parent death signal, -p         TestDiesWithTheParent
+//	dumb-init: exit_status                TestEveryExitCode, TestEverySignalThatKills
+//	dumb-init: proxies_signals            TestEverySignalArrives
+//	dumb-init: shell_background           TestStopAndContinue; TTIN and TTOU are ignored, as in tini
+//	dumb-init: child_processes            TestGroup, TestNotStarted
+//	dumb-init: tty                        TestForeground
+//
+// Without counterpart, as there is no such option: tini's -P, -R, -w, dumb-init's rewriting of signals, and its TERM to the
+// session of a program that has ended.
+
 // roleVar names the environment variable that makes the test binary one of the programs below instead of a test run.
 const roleVar = "PIDONE_TEST_ROLE"
 

@@ -56,6 +56,9 @@ type Init struct {
 // A process that is not PID 1 becomes a child subreaper (prctl(2), PR_SET_CHILD_SUBREAPER), so that orphans among its
 // descendants come to it.
 //
+// Spawn undoes for children what Start does to signals. A program that is executed in the place of this one would find ignored
+// what Caught names as such.
+//
 // The soft limit of open files, which the Go runtime has raised for itself, is put back to what this process was started with,
 // for that is what children are to inherit.
 func Start(options Options) (*Init, error) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dockerlaunch/dockerlaunch/internal/testenv"
 	"golang.org/x/sys/unix"
 )
 
@@ -121,6 +122,27 @@ func TestOrphansLeaveNothing(t *testing.T) {
 	if rss >= 8<<10 {
 		t.Errorf("PID 1 takes %d KiB of memory", rss)
 	}
+}
+
+// TestSubreaper: where it is not PID 1, orphans come to it all the same.
+func TestSubreaper(t *testing.T) {
+	if !testenv.InNamespaces(t, 0) { // a process of its own: what Start takes over would be missed by the other tests
+		return
+	}
+	i, err := Start(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := i.Orphans()
+	out, s := capture(t, i, shell("(sleep 0.2; exec cat /proc/self/status) & exit 3"))
+	if s.ExitCode() != 3 {
+		t.Error(s)
+	}
+	_, rest, _ := strings.Cut(out, "PPid:")
+	if parent := strings.Fields(rest + " none")[0]; parent != strconv.Itoa(os.Getpid()) {
+		t.Errorf("the orphan has the parent %s instead of %d", parent, os.Getpid())
+	}
+	eventually(t, "the orphan is reaped", func() bool { return i.Orphans() > before })
 }
 
 // TestNoStatusIsLost starts short processes from many goroutines while orphans come in.

@@ -48,7 +48,8 @@ type Command struct {
 	// stdin, so that Ctrl-C goes to it; with Session the terminal becomes the session's own. Where stdin is no terminal, or
 	// that of another session, it only makes the group.
 	Foreground bool
-	// ParentDeathSignal is sent to the child when this process ends; 0 is none.
+	// ParentDeathSignal is sent to the child when this process ends; 0 is none. The child then belongs to the main thread where
+	// that calls Spawn, and else to a thread kept for the purpose, whose namespaces it has; without, to the calling thread.
 	ParentDeathSignal unix.Signal
 }
 
@@ -59,7 +60,8 @@ type Limit struct {
 }
 
 // Spawn starts a process. It returns when the program is executed, or an *ExecError where it is not, in which case no process
-// is left. It may be called by any number of goroutines at once.
+// is left. It may be called by any number of goroutines at once. A program that takes longer than spawnLimit to be read, from a
+// file server that does not answer, is given up with ETIMEDOUT.
 func (i *Init) Spawn(c Command) (*Process, error) {
 	<-i.allCaught
 	var pipe [2]int
@@ -127,7 +129,8 @@ func (i *Init) start(c Command, report int) (*Process, error) {
 			i.children[p.pid] = p
 		}
 	}
-	if plan.deathSig != 0 {
+	// The main thread stays as long as the process does.
+	if plan.deathSig != 0 && unix.Gettid() != unix.Getpid() {
 		i.parents.do(i, forkIt)
 	} else {
 		forkIt()

@@ -17,7 +17,7 @@ import (
 
 // listFiles prints what each of its descriptors is, as far as it was started with them.
 func listFiles() int {
-	for fd := range 64 {
+	for fd := range 128 {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 		if err != nil || flags&unix.FD_CLOEXEC != 0 {
 			continue // closed, or opened by the Go runtime
@@ -41,7 +41,7 @@ func TestDescriptors(t *testing.T) {
 	dir := t.TempDir()
 	var mine []int
 	for n := range 12 {
-		// Without O_CLOEXEC, as if this process had inherited them.
+		// Some of them without O_CLOEXEC, as if this process had inherited them.
 		fd, err := unix.Open(filepath.Join(dir, strconv.Itoa(n)), unix.O_CREAT|unix.O_RDWR, 0o600)
 		if err != nil {
 			t.Fatal(err)
@@ -50,7 +50,7 @@ func TestDescriptors(t *testing.T) {
 	}
 	// The lowest numbers are what matters; the test binary has some of them already.
 	for n, fd := range mine {
-		if err := unix.Dup3(fd, 30+n, 0); err != nil {
+		if err := unix.Dup3(fd, 30+n, n%2*unix.O_CLOEXEC); err != nil {
 			t.Fatal(err)
 		}
 		name := filepath.Join(dir, strconv.Itoa(n))
@@ -75,12 +75,10 @@ func TestDescriptors(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got != fd {
-				if err := unix.Dup3(got, fd, 0); err != nil {
-					t.Fatal(err)
-				}
-				if err := unix.Close(got); err != nil {
-					t.Fatal(err)
-				}
+				t.Fatalf("descriptor %d is free, and open returns %d", fd, got)
+			}
+			if fd%2 == 0 {
+				unix.CloseOnExec(fd)
 			}
 			mine = append(mine, fd)
 			names[fd] = strconv.Itoa(fd)
@@ -97,7 +95,8 @@ func TestDescriptors(t *testing.T) {
 		if r.IntN(4) == 0 {
 			c.Stdin = Null
 		}
-		for range r.IntN(12) {
+		// Many enough to reach what the parent itself has open for the child, too.
+		for range r.IntN(60) {
 			c.Files = append(c.Files, pick())
 		}
 		result := filepath.Join(dir, "result")
@@ -292,6 +291,50 @@ func selfState(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return strings.Join(append(all, dir), "")
+}
+
+// TestGroup: one signal to the program alone, and one to all of its group.
+func TestGroup(t *testing.T) {
+	i := inNamespace(t)
+	if i == nil {
+		return
+	}
+	c := shell(`trap "exit 4" USR1; (trap "" USR1; exec sleep 1000) & child=$!; while kill -0 $child; do wait; done`)
+	c.Session = true
+	p := spawn(t, i, c)
+	eventually(t, "the program's own child runs", func() bool {
+		all, err := processes()
+		return err == nil && len(all) == 3 && testenv.SignalMask(t, statusOf(t, p.PID()), "SigCgt")&bit(unix.SIGUSR1) != 0
+	})
+	if err := p.Signal(unix.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	if s := ends(t, p); s.ExitCode() != 4 {
+		t.Error(s)
+	}
+	if err := p.SignalGroup(unix.SIGKILL); !errors.Is(err, ErrEnded) {
+		t.Errorf("a signal to the group of a process that has ended: %v", err)
+	}
+	if all, err := processes(); err != nil || len(all) != 2 {
+		t.Errorf("the program's child ended too: %v %v", all, err)
+	}
+	c = shell("sleep 1000 & sleep 1000 & wait")
+	c.Foreground, c.Stdin = true, Null
+	p = spawn(t, i, c)
+	eventually(t, "all of the group run", func() bool {
+		all, err := processes()
+		return err == nil && len(all) == 5
+	})
+	if err := p.SignalGroup(unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if s := ends(t, p); s.Signal() != unix.SIGKILL {
+		t.Error(s)
+	}
+	eventually(t, "all of the group have ended", func() bool {
+		all, err := processes()
+		return err == nil && len(all) == 2
+	})
 }
 
 // TestSignalsOfTheChild: an empty mask and defaults, also for what this process ignores or was started with.
