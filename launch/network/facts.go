@@ -43,12 +43,8 @@ func Observe() (Facts, error) {
 	if f.Addresses, err = rtnl.Addresses(); err != nil {
 		return f, err
 	}
-	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		routes, err := rtnl.Routes(family)
-		if err != nil && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EAFNOSUPPORT) {
-			return f, err
-		}
-		f.Routes = append(f.Routes, routes...)
+	if f.Routes, err = routes(); err != nil {
+		return f, err
 	}
 	if f.IPv6, err = ipv6(); err != nil {
 		return f, err
@@ -59,6 +55,19 @@ func Observe() (Facts, error) {
 		f.ResolvErr = err.Error()
 	}
 	return f, nil
+}
+
+// routes lists the routes of both families; one that the kernel lacks has none.
+func routes() ([]rtnl.Route, error) {
+	var all []rtnl.Route
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		some, err := rtnl.Routes(family)
+		if err != nil && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EAFNOSUPPORT) {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
 }
 
 // ipv6 tells whether the kernel has IPv6 (/proc/net/if_inet6) and it is not turned off for the interfaces to come
