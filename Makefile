@@ -11,8 +11,18 @@ DOCKER_TGZ   ?=
 WITH_GIT     ?= 1
 # 1 lets what runs under `make run` reach what this machine reaches (docker pull), by rules on the host while it runs.
 NAT          ?= 0
+# The kernel of the machine that `make vm` boots (6.1, 6.12, 6.12-full or sid), the port on this host that leads to its Docker, and
+# what is added to its kernel command line.
+VM_KERNEL    ?= 6.12
+VM_PORT      ?= 2376
+VM_CMDLINE   ?=
 # How long each fuzz test runs under `make test`.
 FUZZTIME     ?= 5s
+# make bench: the benchmarks that this matches (BENCHMARK or BENCHMARK/VARIANT, regular expressions), rounds in place of their
+# own numbers, and other entrypoints to compare (NAME=PATH [ARG...], several with commas between).
+ONLY         ?=
+RUNS         ?=
+PEER         ?=
 # The largest launcher that is accepted, in bytes.
 SIZE_BUDGET  := $(shell echo $$((6 * 1024 * 1024)))
 # The most that the minimal image may have beside the launcher and Docker's own programs, in bytes.
@@ -43,7 +53,7 @@ ROOTFS_FLAGS := $(if $(filter 0,$(WITH_GIT)),--without-git) $(if $(DOCKER_TGZ),-
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo 'with DEBIAN_SUITE=$(DEBIAN_SUITE) DOCKER_TGZ=$(DOCKER_TGZ) WITH_GIT=$(WITH_GIT) NAT=$(NAT) FUZZTIME=$(FUZZTIME)'
+	@echo 'with DEBIAN_SUITE=$(DEBIAN_SUITE) DOCKER_TGZ=$(DOCKER_TGZ) WITH_GIT=$(WITH_GIT) NAT=$(NAT) FUZZTIME=$(FUZZTIME) VM_KERNEL=$(VM_KERNEL) VM_PORT=$(VM_PORT)'
 
 .PHONY: build
 build: ## build/dockerlaunch, the static launcher, checked against its size budget
@@ -72,18 +82,42 @@ image: build packages ## build/image.tar for docker load, build/oci, an SBOM, an
 	  --variants $(if $(filter 0,$(WITH_GIT)),minimal,full$(comma)minimal) $(if $(DOCKER_TGZ),--docker-tgz '$(DOCKER_TGZ)') \
 	  --version '$(STAMP)' --revision '$(REVISION)' --created '$(CREATED)'
 
+# A machine's root tree has the modules of one kernel in it.
+INITRAMFS = build/bin/mkimage initramfs --packages $(PACKAGES) --launcher build/dockerlaunch --out build/initramfs.img $(ROOTFS_FLAGS) \
+  --kmod build/vm/kmod --kernel build/vm/kernel-$(VM_KERNEL)
+
+.PHONY: initramfs
+initramfs: build packages
+	scripts/fetch-qemu kmod kernel-$(VM_KERNEL)
+	$(INITRAMFS)
+
+.PHONY: vm
+vm: initramfs ## boot a machine in QEMU whose init is the launcher, with Docker on port VM_PORT; see scripts/vm
+	scripts/fetch-qemu qemu
+	@VM_KERNEL='$(VM_KERNEL)' VM_PORT='$(VM_PORT)' scripts/vm $(VM_CMDLINE)
+
 .PHONY: run
 run: rootfs build/hello ## start Docker in namespaces of its own, run a container in it, and stay until Ctrl-C
 	go build -o build/bin/sandbox ./cmd/sandbox
 	@build/bin/sandbox --root $(ROOTFS) --launcher build/dockerlaunch --hello build/hello --state build/run $(if $(filter 1,$(NAT)),--nat)
 
 .PHONY: test
+# What the tests boot.
+test: VM_KERNEL := 6.12
 test: rootfs image build/hello ## every layer of tests that this machine can run; under CI=true all of them must
 	@scripts/install-tools test
 # Without a network, or on another architecture, the other layers are still worth running: the machine tests say in the last
 # lines that they did not run. Under CI=true nothing may be left out.
 	scripts/fetch-qemu || { [ '$(CI)' != true ] && echo 'the machine tests lack something, for the reason above'; }
+	[ ! -e build/vm/kernel-$(VM_KERNEL) ] || $(INITRAMFS)
 	@FUZZTIME=$(FUZZTIME) scripts/test
+
+.PHONY: bench
+bench: rootfs ## paired measurements against bare dockerd, kmod and PEER=NAME=PATH, into build/bench.json (ONLY=, RUNS=)
+# Without QEMU's trees, as on a machine without a network, the comparisons with kmod are left out, and named.
+	scripts/fetch-qemu kmod kernel-6.12-full || true
+	CGO_ENABLED=0 go build -o build/bin/bench ./cmd/bench
+	@build/bin/bench $(if $(ONLY),--only '$(ONLY)') $(if $(RUNS),--runs '$(RUNS)') $(if $(PEER),--peer '$(PEER)')
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, govulncheck, shellcheck

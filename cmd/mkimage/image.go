@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -155,19 +153,10 @@ func writeImage(o imageFlags, v ociimage.Variant, image *ociimage.Image, plan *r
 	if err := spdx.Check(doc); err != nil {
 		return fmt.Errorf("the bill of materials breaks the rules: %w", err)
 	}
-	return replaceFile(filepath.Join(o.out, files.image+".spdx.json"), doc)
-}
-
-// replaceFile writes a file that appears whole or not at all.
-func replaceFile(name string, content []byte) error {
-	next := name + ".new"
-	if err := os.WriteFile(next, content, 0o644); err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	if err := os.Rename(next, name); err != nil {
-		return errors.Join(fmt.Errorf("writing %s: %w", name, err), os.Remove(next))
-	}
-	return nil
+	return writeFile(filepath.Join(o.out, files.image+".spdx.json"), func(w io.Writer) error {
+		_, err := w.Write(doc)
+		return err
+	})
 }
 
 // report says what was built.

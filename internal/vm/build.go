@@ -91,8 +91,12 @@ func build(t testing.TB, o *Options) string {
 			t.Fatalf("preparing the machine: %s: %v", what, err)
 		}
 	}
-	for _, dir := range []string{"tmp", "root", ".vm"} {
-		archive.add(cpio.Directory(dir, 0o755))
+	if o.Initramfs == "" {
+		for _, dir := range []string{"tmp", "root", ".vm"} {
+			archive.add(cpio.Directory(dir, 0o755))
+		}
+	} else if len(o.Trees)+len(o.Files) == 0 {
+		return o.Initramfs
 	}
 	// Without it process 1 starts with no standard output. The kernel's own initramfs has it too, but only where it was
 	// not configured otherwise.
@@ -103,15 +107,17 @@ func build(t testing.TB, o *Options) string {
 	for _, f := range o.Files {
 		check(f.Path, archive.file(f))
 	}
-	if o.Init != "" {
+	switch {
+	case o.Initramfs != "":
+	case o.Init != "":
 		check("init", archive.host("init", o.Init))
-	} else {
+	default:
 		archive.add(cpio.CharDev(script.Report, 0o600, script.ReportMajor, script.ReportMinor))
 		check("init", archive.host("init", GoBuild(t, "./internal/vm/init", "build")))
 		check("script", archive.script(t, o))
 	}
 	name := filepath.Join(t.TempDir(), "initramfs.cpio")
-	check("initramfs", archive.write(name))
+	check("initramfs", archive.write(name, o.Initramfs))
 	return name
 }
 

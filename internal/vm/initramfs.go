@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -88,13 +89,18 @@ func (a *initramfs) tree(t Tree) error {
 	})
 }
 
-// write writes the archive, sorted by path.
-func (a *initramfs) write(to string) (err error) {
+// write writes the archive, sorted by path, behind another one where that is named: the kernel unpacks both.
+func (a *initramfs) write(to, behind string) (err error) {
 	f, err := os.Create(to)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	if behind != "" {
+		if err := copyAligned(f, behind); err != nil {
+			return err
+		}
+	}
 	names := make([]string, 0, len(a.records))
 	for name := range a.records {
 		names = append(names, name)
@@ -111,6 +117,21 @@ func (a *initramfs) write(to string) (err error) {
 		return err
 	}
 	return buffered.Flush()
+}
+
+// copyAligned copies a file, and fills up to where the kernel looks for the next archive.
+func copyAligned(to io.Writer, from string) error {
+	f, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	n, err := io.Copy(to, f)
+	if err != nil {
+		return err
+	}
+	_, err = to.Write(make([]byte, (4-n%4)%4))
+	return err
 }
 
 // lazyFile opens its file for each read: thousands of modules would not fit into the descriptors a process may hold.

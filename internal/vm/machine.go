@@ -44,8 +44,14 @@ func start(t testing.TB, o Options, report bool) (*Machine, net.Listener) {
 	if err != nil {
 		testenv.Missing(t, err.Error())
 	}
-	if o.Init != "" && (len(o.Commands) > 0 || len(o.Mount) > 0) {
-		t.Fatal("vm.Options: Commands and Mount are for the harness's init, and Init replaces it")
+	if o.Init+o.Initramfs != "" && (len(o.Commands) > 0 || len(o.Mount) > 0) {
+		t.Fatal("vm.Options: Commands and Mount are for the harness's init, and Init or Initramfs replaces it")
+	}
+	if o.Init != "" && o.Initramfs != "" {
+		t.Fatal("vm.Options: Initramfs has an init of its own, and Init would replace it")
+	}
+	if len(o.Forward) > 0 && len(o.NICs) == 0 {
+		t.Fatal("vm.Options: Forward needs a network card")
 	}
 	// t.TempDir's names are longer than a socket's path may be.
 	dir, err := os.MkdirTemp("", "vm")

@@ -21,11 +21,21 @@ type Options struct {
 	Trees []Tree
 	// Init replaces the harness's init with a program of the host's; Commands and Mount must be empty then.
 	Init string
+	// Initramfs is a ready one, such as build/initramfs.img, with an init of its own: Init, Commands and Mount must be
+	// empty. Files and Trees are put behind it, and replace what it has of the same path.
+	Initramfs string
 
 	Drives []Drive
 	// NICs are QEMU's names of network cards ("virtio-net-pci", "e1000"). Each sits on a user network of its own, which
 	// answers DHCP and reaches nothing outside.
 	NICs []string
+	// Forward are TCP ports of the machine that are to be reached from the host, through its first network card, which
+	// has to be there; Machine.Forwarded tells where. The machine must have the address that QEMU's DHCP gives.
+	Forward []int
+	// Outside lets the machine reach what the host reaches.
+	Outside bool
+	// Reboot lets the machine boot again when it asks to; otherwise it ends.
+	Reboot bool
 	// Args are added to QEMU's own.
 	Args []string
 	// Limit bounds the machine's life; three minutes when zero.
@@ -107,15 +117,27 @@ func (o *Options) limit() time.Duration {
 func (o *Options) hardware() []string {
 	args := []string{
 		"-nodefaults", "-no-user-config", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
-		"-m", strconv.Itoa(o.memory()), "-display", "none", "-no-reboot",
+		"-m", strconv.Itoa(o.memory()), "-display", "none",
 		"-device", "virtio-rng-pci",
+	}
+	if !o.Reboot {
+		args = append(args, "-no-reboot")
 	}
 	for i, d := range o.Drives {
 		args = append(args, d.args("drive"+strconv.Itoa(i))...)
 	}
 	for i, nic := range o.NICs {
 		id := "net" + strconv.Itoa(i)
-		args = append(args, "-netdev", "user,restrict=on,id="+id, "-device", nic+",netdev="+id)
+		user := "user,id=" + id
+		if !o.Outside {
+			user += ",restrict=on" // rules of forwarding hold all the same
+		}
+		if i == 0 {
+			for _, port := range o.Forward {
+				user += ",hostfwd=tcp:127.0.0.1:0-:" + strconv.Itoa(port) // 0 is any port that is free
+			}
+		}
+		args = append(args, "-netdev", user, "-device", nic+",netdev="+id)
 	}
 	return append(args, o.Args...)
 }

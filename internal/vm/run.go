@@ -29,7 +29,7 @@ type Result struct {
 // where the machine does not come up, or ends before it has reported on all of them.
 func Run(t testing.TB, o Options) []Result {
 	t.Helper()
-	if o.Init != "" || len(o.Commands) == 0 {
+	if o.Init+o.Initramfs != "" || len(o.Commands) == 0 {
 		t.Fatal("vm.Run needs Commands, and the harness's init to run them")
 	}
 	m, listener := start(t, o, true)
