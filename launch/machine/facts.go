@@ -81,8 +81,10 @@ func ParseConsoleLevel(text string) int {
 	return n
 }
 
-// Log makes the log that fits the facts. kmsgOn tells that kernel.printk_devkmsg has been set to "on" since.
+// Log makes the log that fits the facts. kmsgOn tells that kernel.printk_devkmsg has been set to "on" since, or is about to be,
+// by the steps of Early. Where printk.devkmsg= is on the kernel command line that does not come to be, and the facts hold.
 func (f Facts) Log(words []string, kmsgOn bool) *Log {
+	kmsgOn = kmsgOn && !has(words, "printk.devkmsg")
 	l := &Log{
 		Verbosity: ParseVerbosity(words, f.ConsoleLevel),
 		Limited:   !kmsgOn && f.DevKmsg != "on",

@@ -106,3 +106,23 @@ func TestKeepSaving(t *testing.T) {
 		t.Error("it does not go on")
 	}
 }
+
+func TestLogOfFacts(t *testing.T) {
+	for _, c := range []struct {
+		devKmsg, words string
+		on             bool
+		limited, off   bool
+	}{
+		{"ratelimit", "", true, false, false},
+		{"ratelimit", "", false, true, false},
+		{"on", "", false, false, false},
+		{"off", "printk.devkmsg=off", true, true, true},
+		{"ratelimit", "printk.devkmsg=ratelimit", true, true, false},
+		{"on", "printk.devkmsg=on", true, false, false},
+	} {
+		l := Facts{DevKmsg: c.devKmsg, ConsoleLevel: 7}.Log(strings.Fields(c.words), c.on)
+		if l.Limited != c.limited || l.Off != c.off || l.Verbosity.Kernel != 7 || l.Kmsg != nil || l.Console != nil {
+			t.Errorf("%+v: %v, %v, %+v", c, l.Limited, l.Off, l.Verbosity)
+		}
+	}
+}

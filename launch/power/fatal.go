@@ -49,7 +49,7 @@ const defaultCountdown = 10 * time.Second
 // read; the steps of a shutdown as far as they go; sync; and reboot(2), by what panic= says. Should PID 1 return instead, the
 // kernel would panic with "Attempted to kill init!", and nothing would be written to the disks.
 type Fatal struct {
-	// Machine is false in a container: there the end is Exit alone.
+	// Machine is false in a container: there the end is the message, Stop and Exit.
 	Machine bool
 	// Panic decides; where it is not given, the machine reboots after the count-down. With panic=0 it stays until it is asked
 	// to go by a signal.
@@ -80,17 +80,18 @@ func (f *Fatal) Recover() {
 	}
 }
 
-// End is the end. In a container the process exits with the status. On a machine it never returns, and a second call, from
-// another goroutine, waits for ever beside the first.
+// End is the end. In a container the process exits with the status, on a machine it never returns. A second call, from another
+// goroutine, waits for ever beside the first.
 func (f *Fatal) End(cause error, status int) {
-	if !f.Machine {
-		f.tell(cause.Error())
-		f.exit(status)
-		return
-	}
 	if f.ended.Swap(true) {
 		f.tell("and then: " + cause.Error())
 		f.forever(nil)
+	}
+	if !f.Machine {
+		f.tell(cause.Error())
+		f.stop()
+		f.exit(status)
+		return
 	}
 	defer func() {
 		// Whatever goes wrong in here, this goroutine must not end the process.
@@ -110,12 +111,7 @@ func (f *Fatal) machine(cause error) {
 		action = Reboot
 	}
 	action = f.countdown(action)
-	if f.Stop != nil {
-		f.bound(f.StopLimit, 3*time.Minute, "stopping what runs", func(ctx context.Context) error {
-			f.Stop(ctx)
-			return nil
-		})
-	}
+	f.stop()
 	f.bound(0, syncLimit, "writing everything to the disks", f.system.sync)
 	for _, action := range []Action{action, Reboot, Halt} {
 		f.tell(string(action) + " now")
@@ -176,6 +172,16 @@ func (f *Fatal) forever(until func(Action) bool) Action {
 		case <-time.After(time.Hour):
 		}
 	}
+}
+
+func (f *Fatal) stop() {
+	if f.Stop == nil {
+		return
+	}
+	f.bound(f.StopLimit, 3*time.Minute, "stopping what runs", func(ctx context.Context) error {
+		f.Stop(ctx)
+		return nil
+	})
 }
 
 func (f *Fatal) bound(limit, otherwise time.Duration, what string, do func(context.Context) error) {

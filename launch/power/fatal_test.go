@@ -162,15 +162,20 @@ func TestFatalWithoutWayOut(t *testing.T) {
 }
 
 func TestFatalInContainer(t *testing.T) {
-	status, told := -1, ""
-	f := &Fatal{Exit: func(s int) { status = s }, Tell: func(text string) { told = text }}
-	f.system.reboot = func(Action, bool) error { t.Error("a container reboots the machine"); return nil }
-	f.End(errors.New("the reason"), 3)
-	if status != 3 || told != "the reason" {
-		t.Errorf("status %d, told %q", status, told)
+	status, told, stopped := -1, "", false
+	container := func() *Fatal {
+		f := &Fatal{Exit: func(s int) { status = s }, Tell: func(text string) { told = text }}
+		f.system.reboot = func(Action, bool) error { t.Error("a container reboots the machine"); return nil }
+		f.system.sync = func(context.Context) error { t.Error("a container waits for the machine's disks"); return nil }
+		f.Stop = func(context.Context) { stopped = status < 0 }
+		return f
+	}
+	container().End(errors.New("the reason"), 3)
+	if status != 3 || told != "the reason" || !stopped {
+		t.Errorf("status %d, told %q, stopped before %v", status, told, stopped)
 	}
 	func() {
-		defer f.Recover()
+		defer container().Recover()
 		panic("a mistake")
 	}()
 	if status != 2 || !strings.Contains(told, "a mistake") || !strings.Contains(told, "TestFatalInContainer") {
