@@ -9,9 +9,10 @@ import (
 type Kind string
 
 const (
-	// Blank: every byte read is zero, see Identify for which these are. The only kind that is ever formatted.
+	// Blank: every byte read is zero, see Identify for which these are.
 	Blank Kind = "blank"
-	// Interrupted: a formatting by this package was cut short, and nothing else was written since. See Marker.
+	// Interrupted: a formatting by this package was cut short, and nothing else was written since. See Marker. It may be
+	// formatted like a blank one.
 	Interrupted Kind = "interrupted"
 	// Filesystem: FSType says which.
 	Filesystem Kind = "filesystem"
@@ -41,7 +42,7 @@ type Content struct {
 	Partitions []Partition `json:"partitions,omitempty"`
 	// Detail says more about the kind: where the first byte was found that is not zero, or which signatures contradict.
 	Detail string `json:"detail,omitempty"`
-	// Marker is set with Interrupted, and with a filesystem that is what the marked formatting made.
+	// Marker is set with Interrupted, and with a filesystem that the marked formatting made and somebody has mounted since.
 	Marker *Marker `json:"marker,omitempty"`
 }
 

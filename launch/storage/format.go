@@ -20,11 +20,8 @@ func (p Preparer) format(ctx context.Context, d Disk, plan Plan) (Content, error
 	if err != nil {
 		return failed(ErrProgram, err, "", "add it to the image (Debian has it in e2fsprogs), or format the disk elsewhere with the label "+plan.Label)
 	}
-	marker := Marker{Size: d.Size}
-	if marker.UUID, err = newUUID(); err != nil {
-		return failed(nil, err, "", "")
-	}
-	if err := claim(d, marker); err != nil {
+	marker, err := claim(d)
+	if err != nil {
 		return Content{}, err
 	}
 	// In KiB, for mkfs takes no bytes.
@@ -42,17 +39,28 @@ func (p Preparer) format(ctx context.Context, d Disk, plan Plan) (Content, error
 	if err != nil {
 		return failed(ErrUnreadable, err, "", "")
 	}
+	// Still marked, it counts as cut short.
+	if c.Kind != Interrupted || c.Marker.UUID != marker.UUID {
+		return failed(ErrProgram, nil, mkfs+" said that all is well, but the disk holds "+c.String(), "")
+	}
+	d.Content.Marker = &marker
+	if err := eraseMarker(d); err != nil {
+		return Content{}, err
+	}
+	if c, err = IdentifyDevice(d.Path); err != nil {
+		return failed(ErrUnreadable, err, "", "")
+	}
 	if c.Kind != Filesystem || c.UUID != marker.UUID {
 		return failed(ErrProgram, nil, mkfs+" said that all is well, but the disk holds "+c.String(), "")
 	}
-	c.Marker = &marker
 	return c, nil
 }
 
-// claim writes the marker to a disk that is still blank and that nobody uses.
-func claim(d Disk, marker Marker) (err error) {
-	failed := func(kind, err error, detail string) error {
-		return &Error{Op: "format", Path: d.Path, Kind: kind, Err: err, Detail: detail, Advice: "nothing was written"}
+// claim writes the marker to a disk that is still blank and that nobody uses. Where an earlier formatting was cut short its
+// marker stays: the superblock with that UUID may be on the disk, and belongs to the marker.
+func claim(d Disk) (marker Marker, err error) {
+	failed := func(kind, err error, detail string) (Marker, error) {
+		return Marker{}, &Error{Op: "format", Path: d.Path, Kind: kind, Err: err, Detail: detail, Advice: "nothing was written"}
 	}
 	// O_EXCL, with a block device, is refused while it is mounted or part of another device. See open(2).
 	f, err := os.OpenFile(d.Path, os.O_RDWR|unix.O_EXCL|unix.O_CLOEXEC, 0)
@@ -79,10 +87,17 @@ func claim(d Disk, marker Marker) (err error) {
 	if c.Kind != Blank && c.Kind != Interrupted {
 		return failed(ErrNotBlank, nil, "it is not blank any more: "+c.String())
 	}
-	if err := marker.write(f); err != nil {
+	if c.Marker != nil {
+		return *c.Marker, nil
+	}
+	marker = Marker{Size: d.Size}
+	if marker.UUID, err = newUUID(); err == nil {
+		err = marker.write(f)
+	}
+	if err != nil {
 		return failed(nil, err, "")
 	}
-	return nil
+	return marker, nil
 }
 
 func eraseMarker(d Disk) (err error) {

@@ -13,11 +13,15 @@ import (
 // without a marker nobody could tell it from somebody's data, and it would never be formatted again.
 //
 // The filesystem is made somewhat smaller than the disk, so that the marker lies outside of it, and grows into the rest when
-// it is mounted. mkfs.ext4 writes the first superblock last of all (ext2fs_flush2 in e2fsprogs' lib/ext2fs/closefs.c), so:
+// it is mounted. The marker is on the disk before the first write of mkfs.ext4, and is taken away after its last flush, before
+// the filesystem is mounted for the first time. In between nothing is known about which writes a power cut lets through. So:
 //
 //   - no marker, nothing on it: blank;
-//   - the marker, and the first 4 KiB zero: cut short (Interrupted); it may be formatted as a blank one;
-//   - the marker, and an ext4 with the UUID that the marker holds: complete, but for the taking away of the marker;
+//   - the marker, and no superblock, the first 2 KiB being zero, which mkfs.ext4 writes nothing to but its superblock: cut short
+//     (Interrupted); it may be formatted as a blank one;
+//   - the marker, and an ext4 with the UUID that the marker holds which was never mounted: cut short too, as nobody knows how
+//     much of it is there, and there is nothing in it to lose;
+//   - the same, mounted since: somebody went on with it by hand; the marker is taken away, and it is checked and mounted;
 //   - the marker, and anything else: somebody used the disk since, and the marker means nothing any more.
 type Marker struct {
 	Size uint64 `json:"size"` // of the disk, bytes
@@ -29,8 +33,8 @@ const (
 	markerSector = 512
 	// markerRoom is what of the disk the filesystem leaves free: all that is written between is lost in a cut.
 	markerRoom = 1 << 20
-	// emptyHead is what mkfs.ext4 leaves zero until it is done.
-	emptyHead = 4096
+	// emptyHead is the boot block and the superblock of an ext4. Where blocks have 1 KiB, more of it follows at once.
+	emptyHead = 2048
 )
 
 // encode gives the sector: magic, size, UUID in 36 characters, zeros, and the checksum of all that.
@@ -66,11 +70,20 @@ func (d *disk) mark(c *Content) {
 		return
 	}
 	switch {
-	case c.Kind == Unknown && allAre(d.bytes(0, emptyHead), 0):
+	case (c.Kind == Unknown || c.Kind == Blank) && allAre(d.bytes(0, emptyHead), 0):
 		*c = Content{Kind: Interrupted, Marker: &m}
-	case c.Kind == Filesystem && c.FSType == "ext4" && c.UUID == m.UUID:
+	case c.Kind != Filesystem || c.FSType != "ext4" || c.UUID != m.UUID:
+	case d.neverMounted():
+		*c = Content{Kind: Interrupted, Marker: &m}
+	default:
 		c.Marker = &m
 	}
+}
+
+// neverMounted tells of an ext4 by the time of its last mount, and the number of mounts.
+func (d *disk) neverMounted() bool {
+	b := d.bytes(1024, 1024)
+	return len(b) == 1024 && le32(b[0x2c:]) == 0 && le16(b[0x34:]) == 0
 }
 
 // writer is what is needed to write a marker durably.

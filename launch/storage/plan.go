@@ -204,12 +204,15 @@ func list(disks []Disk) string {
 	return strings.Join(names, " and ")
 }
 
-// unread names the disks that could not be read, one of which may be the one.
+// unread names the disks that may be the one: those that could not be read, or not be formatted to the end.
 func unread(disks []Disk) string {
 	text := ""
 	for _, d := range disks {
 		if d.Err != nil {
 			text += "; " + oneLine(d.Err.Error())
+		}
+		if d.Content.Kind == Interrupted {
+			text += "; the formatting of " + d.Path + " was cut short, and may be asked for again"
 		}
 	}
 	return text

@@ -1,10 +1,14 @@
 package storage
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -143,68 +147,113 @@ func TestFormattingCutShort(t *testing.T) {
 		return
 	}
 	target := filepath.Join(t.TempDir(), "docker")
-	disk := image(t, 512<<20)
-	device := loop(t, disk)
-	mkfs := tool(t, "mkfs.ext4")
-	interrupted, blank, complete := 0, 0, 0
-	for delay := time.Duration(0); delay < 400*time.Millisecond; delay += 4 * time.Millisecond {
+	device := loop(t, image(t, 600<<20))
+	mkfs, timeout, never := tool(t, "mkfs.ext4"), tool(t, "timeout"), tool(t, "false")
+	killed := 0
+	for delay := time.Duration(0); ; delay += 500 * time.Microsecond {
 		r := &runner{before: func(path string, cmd *exec.Cmd) {
-			if path == mkfs {
-				// Slow enough to be hit at every stage: each write goes to the disk.
-				cmd.Args = append([]string{"timeout", "--signal=KILL", delay.String(), path}, cmd.Args[1:]...)
-				cmd.Path = tool(t, "timeout")
+			switch {
+			case path != mkfs:
+			case delay == 0:
+				cmd.Path = never
+			default:
+				cmd.Args = append([]string{"timeout", "--signal=KILL", fmt.Sprintf("%.4f", delay.Seconds()), path}, cmd.Args[1:]...)
+				cmd.Path = timeout
 			}
 		}}
-		if delay == 0 {
-			r.before = func(_ string, cmd *exec.Cmd) { cmd.Path = tool(t, "false") }
-		}
 		plan := decide(t, device, target, true)
 		if plan.Action != Format {
 			t.Fatalf("after %v: %s", delay, plan)
 		}
 		_, err := (Preparer{Runner: r}).Apply(t.Context(), plan)
-		c := diskAt(t, device).Content
-		switch {
-		case err == nil:
-			complete++
-			unmount(t, target)
-			delay = time.Hour // longer ones complete too
-		case !errors.Is(err, ErrProgram):
+		if err == nil {
+			break
+		}
+		e, ok := errors.AsType[*Error](err)
+		if !ok || !errors.Is(err, ErrProgram) || delay > 0 && !strings.Contains(e.Detail, "status 137") {
 			t.Fatalf("after %v: %v", delay, err)
-		case c.Kind == Interrupted:
-			interrupted++
-			if again := decide(t, device, target, false); again.Action != Memory || !strings.Contains(again.Reason, "cut short") {
-				t.Errorf("without being asked: %s", again)
-			}
-		case c.Kind == Filesystem && c.Marker != nil:
-			// All was written, but the program was killed before it ended.
-			done := prepare(t, Preparer{Runner: &runner{}}, decide(t, device, target, false))
-			if done.Formatted {
-				t.Error("it was formatted again")
-			}
-			complete++
-			unmount(t, target)
-			delay = time.Hour
-		default:
-			t.Fatalf("after %v: %+v (%v)", delay, c, err)
+		}
+		killed++
+		if again := decide(t, device, target, false); again.Disk.Content.Kind != Interrupted || again.Action != Memory || !strings.Contains(again.Reason, "cut short") {
+			t.Fatalf("after %v, without being asked: %s", delay, again)
 		}
 	}
-	t.Logf("cut short %d, blank %d, complete %d times", interrupted, blank, complete)
-	if interrupted == 0 {
-		t.Error("it was never cut short")
+	unmount(t, target)
+	t.Logf("killed %d times before it was done", killed)
+	if killed < 3 {
+		t.Error("it was hardly ever killed")
 	}
-	if complete == 0 {
-		prepare(t, Preparer{Runner: &runner{}}, decide(t, device, target, true))
-		unmount(t, target)
+	if plan := decide(t, device, target, false); plan.Action != Mount || plan.Disk.Content.Label != DataLabel {
+		t.Errorf("in the end: %s", plan)
 	}
+}
 
-	// Somebody else's data on a disk that was cut short once is not ours any more.
+// In a power cut any of the writes since the last flush may be lost. Whichever are, the disk counts as cut short.
+func TestFormattingLosesWrites(t *testing.T) {
+	if !testenv.InNamespaces(t, 0) {
+		return
+	}
+	const size = 96 << 20 // blocks of 1 KiB, so that the superblock's neighbours come early
+	path := image(t, size)
+	device := loop(t, path)
+	r := &runner{}
+	marker := Marker{Size: size, UUID: testUUID}
+	poke(t, device, markerAt(size), string(marker.encode()))
+	command(t, "mkfs.ext4", "-q", "-L", DataLabel, "-U", testUUID, device, fmt.Sprint((size-markerRoom)>>10)+"k")
+	command(t, "sync", device)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const unit = 4096
+	var written []int64
+	for at := int64(0); at < markerAt(size)/unit*unit; at += unit {
+		if !allAre(whole[at:at+unit], 0) {
+			written = append(written, at)
+		}
+	}
+	if len(written) < 10 || written[0] != 0 {
+		t.Fatalf("mkfs wrote %d blocks of %d bytes", len(written), unit)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for round := range 100 {
+		data := slices.Clone(whole)
+		lost := 0
+		for _, at := range written {
+			if random.IntN(3) == 0 || round == 0 {
+				clear(data[at : at+unit])
+				lost++
+			}
+		}
+		if c, err := Identify(bytes.NewReader(data), size); err != nil || c.Kind != Interrupted || c.Marker.UUID != testUUID {
+			t.Fatalf("with %d of %d lost: %+v, %v", lost, len(written), c, err)
+		}
+	}
+	// Somebody has mounted it meanwhile: then it is theirs.
+	target := t.TempDir()
+	if err := unix.Mount(device, target, "ext4", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	unmount(t, target)
+	plan := decide(t, device, target, true)
+	if plan.Action != Mount || plan.Disk.Content.Marker == nil {
+		t.Fatal(plan)
+	}
+	prepare(t, Preparer{Runner: r}, plan)
+	unmount(t, target)
+	if c := diskAt(t, device).Content; c.Kind != Filesystem || c.Marker != nil {
+		t.Errorf("%+v", c)
+	}
+}
+
+// Somebody else's data on a disk that was cut short once is not ours any more.
+func TestMarkerMeansNothing(t *testing.T) {
 	marked := image(t, 128<<20)
 	poke(t, marked, markerAt(128<<20), string(Marker{Size: 128 << 20, UUID: testUUID}.encode()))
 	if c := identify(t, marked); c.Kind != Interrupted {
 		t.Errorf("only the mark: %+v", c)
 	}
-	poke(t, marked, 3000, "data")
+	poke(t, marked, 1500, "data")
 	if c := identify(t, marked); c.Kind != Unknown {
 		t.Errorf("the mark, and data: %+v", c)
 	}
