@@ -1,7 +1,6 @@
 package network
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/dockerlaunch/dockerlaunch/launch/network/rtnl"
@@ -44,9 +43,13 @@ func defaults(routes []rtnl.Route, family uint8) []rtnl.Route {
 	var all []rtnl.Route
 	for _, r := range routes {
 		if r.Default() && r.Destination.Addr().Is4() == (family == unix.AF_INET) && r.Type == unix.RTN_UNICAST && r.Table == unix.RT_TABLE_MAIN {
-			all = append(all, r)
+			// By hand: a sort of package slices for this type is 10 KB of code.
+			i := len(all)
+			for i > 0 && all[i-1].Metric > r.Metric {
+				i--
+			}
+			all = slices.Insert(all, i, r)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b rtnl.Route) int { return cmp.Compare(a.Metric, b.Metric) })
 	return all
 }
