@@ -52,14 +52,20 @@ func (s *supervisor) bootMachine(ctx context.Context) error {
 	b.log = facts.Log(words, true)
 	b.fatal = s.newFatal(words)
 	s.config.Log = machineLogger(b.log)
+	var mistakes []error
 	if s.config.Boot != nil {
-		if s.config, err = s.config.Boot(s.config, line); err != nil {
+		if s.config, mistakes, err = s.config.Boot(s.config, line); err != nil {
 			return err
 		}
 	}
+	if err := s.leaveInitramfs(ctx); err != nil {
+		return err
+	}
 
 	p := &Plan{Habitat: host.Machine, lane: LaneSystem}
-	p.root(s.config)
+	for i, mistake := range mistakes {
+		p.add(Step{Name: fmt.Sprintf("options, problem %d", i+1), Verdict: Warn, Note: mistake.Error()})
+	}
 	b.options = machine.Options{Habitat: host.Machine, Words: words, Hostname: s.config.Hostname, StateDir: s.config.StateDir}
 	steps, problems := machine.Early(b.options, facts)
 	p.machine(steps)
@@ -68,10 +74,26 @@ func (s *supervisor) bootMachine(ctx context.Context) error {
 	if ipErr != nil {
 		p.problems("ip=", []string{ipErr.Error()})
 	}
-	if _, err := s.take(ctx, p); err != nil {
+	_, err = s.take(ctx, p)
+	return err
+}
+
+// leaveInitramfs moves the root, and starts this program anew from there: the memory of the old root would not be freed
+// while it runs from it. What it has done by then it finds done.
+func (s *supervisor) leaveInitramfs(ctx context.Context) error {
+	p := &Plan{Habitat: host.Machine, lane: LaneSystem}
+	p.root(s.config)
+	if _, err := s.take(ctx, p); err != nil || !p.rootMoved {
 		return err
 	}
-	return s.reexec(p)
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("looking for this program in the new root: %w", err)
+	}
+	if err := unix.Exec(exe, os.Args, s.config.Environ); err != nil {
+		return fmt.Errorf("executing %s in the new root: %w", exe, err)
+	}
+	return nil
 }
 
 // machine adds steps of package machine, of which Docker runs without any.
@@ -126,21 +148,6 @@ func (p *Plan) root(c Config) {
 		p.rootMoved = !move.InPlace
 	}
 	p.add(s)
-}
-
-// reexec starts this program anew from the new root, as the old one's memory would not be freed while it runs from there.
-func (s *supervisor) reexec(p *Plan) error {
-	if !p.rootMoved {
-		return nil
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("looking for this program in the new root: %w", err)
-	}
-	if err := unix.Exec(exe, os.Args, s.config.Environ); err != nil {
-		return fmt.Errorf("executing %s in the new root: %w", exe, err)
-	}
-	return nil
 }
 
 // later does what belongs to the background once the machine runs.

@@ -25,15 +25,17 @@ type Config struct {
 	Exec bool
 	// Environ is the environment for the daemon, as os.Environ returns it.
 	Environ []string
-	// Boot completes the Config of a machine by its kernel command line, which is not to be read before /proc is mounted. It
-	// may be nil.
-	Boot func(Config, bootline.Line) (Config, error)
+	// Boot completes the Config of a machine by its kernel command line, which is not to be read before /proc is mounted. What
+	// was written wrong and left out are mistakes. It may be nil.
+	Boot func(Config, bootline.Line) (c Config, mistakes []error, err error)
 	// Hostname is a machine's name; "" leaves it to /etc/hostname, DHCP and the kernel.
 	Hostname string
 	// StateDir is where a machine keeps its clock and its entropy seed; "" is a folder on the data disk, or on the root.
 	StateDir string
 	// RootMove is how a machine leaves the initramfs: RootCopy, RootBind or RootKeep.
 	RootMove string
+	// NoRuntimeWrapper leaves runc alone where capabilities are missing that containers ask for.
+	NoRuntimeWrapper bool
 	// Version is the launcher's, for the report of the start.
 	Version string
 	// Log takes messages; logrus's standard logger where it is nil.

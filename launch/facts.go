@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/dockerlaunch/dockerlaunch/cgroups"
+	"github.com/dockerlaunch/dockerlaunch/launch/certs"
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 	"github.com/dockerlaunch/dockerlaunch/launch/files"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/launch/network"
 	"github.com/dockerlaunch/dockerlaunch/launch/preflight"
 	"github.com/dockerlaunch/dockerlaunch/launch/sockets"
 	"github.com/dockerlaunch/dockerlaunch/mounts"
@@ -43,8 +46,22 @@ type Facts struct {
 	// Modules tells which kernel modules are loaded or built in, as far as the kernel says so.
 	Modules map[string]bool `json:"modules,omitempty"`
 	// SpareCABundle tells whether preflight.SpareCABundle is there.
-	SpareCABundle bool        `json:"spare_ca_bundle"`
-	Daemon        DaemonFacts `json:"daemon"`
+	SpareCABundle bool `json:"spare_ca_bundle"`
+	// Network is the network namespace.
+	Network network.Facts `json:"network"`
+	// Certificates is what is there of the API's certificates.
+	Certificates CertificateFacts `json:"certificates,omitzero"`
+	// Executable is the launcher's own program.
+	Executable string      `json:"executable,omitempty"`
+	Daemon     DaemonFacts `json:"daemon"`
+}
+
+// CertificateFacts is what is known of the certificates that the API is to have.
+type CertificateFacts struct {
+	// Plan tells what is to be done about them; nil where nobody asks for any.
+	Plan *certs.Plan `json:"plan,omitempty"`
+	// Err is why nothing can be done.
+	Err error `json:"-"`
 }
 
 // DaemonFacts is what is known of the daemon that is to be started.
@@ -116,8 +133,17 @@ func Observe(c Config) (Facts, error) {
 		}
 	}
 	f.SpareCABundle = preflight.FileExists(preflight.SpareCABundle)
-	f.Daemon, err = observeDaemon(r, c.path(), info)
-	return f, err
+	if f.Network, err = network.Observe(); err != nil {
+		return f, err
+	}
+	if f.Executable, err = os.Executable(); err != nil && f.ProcMounted {
+		return f, fmt.Errorf("looking for the launcher's own program: %w", err)
+	}
+	if f.Daemon, err = observeDaemon(r, c.path(), info); err != nil {
+		return f, err
+	}
+	f.Certificates = observeCertificates(c, daemon.Effective{Command: r.command, Args: r.args, File: f.Daemon.Config}, f.Network)
+	return f, nil
 }
 
 func observeMounts(info mounts.Info) (map[string]mounts.State, error) {

@@ -81,13 +81,15 @@ func prepare(ctx context.Context, c Config, hooks func(*Plan) Hooks, boot func(c
 	if err != nil {
 		return nil, report, err
 	}
-	booted := boot != nil && facts.Host.Habitat == host.Machine
-	if booted {
-		if c, err = boot(ctx); err != nil {
+	if report.Count(Done) > 0 {
+		if facts, err = Observe(c); err != nil {
 			return nil, report, err
 		}
 	}
-	if booted || report.Count(Done) > 0 {
+	if boot != nil && facts.Host.Habitat == host.Machine {
+		if c, err = boot(ctx); err != nil {
+			return nil, report, err
+		}
 		if facts, err = Observe(c); err != nil {
 			return nil, report, err
 		}

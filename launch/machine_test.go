@@ -14,7 +14,7 @@ import (
 func TestMachine(t *testing.T) {
 	k := vm.KernelNamed(t, "6.12")
 	m := vm.Start(t, vm.Options{
-		Kernel: k, Memory: 4000, Limit: 5 * time.Minute,
+		Kernel: k, Memory: 4000, Limit: 90 * time.Second,
 		Init: launcher(t),
 		Trees: []vm.Tree{
 			{Path: "/", From: rootfs(t)},

@@ -88,6 +88,10 @@ type Plan struct {
 	// hosts are the addresses of the API where the user names none; opened gets the descriptors of their sockets.
 	hosts  []string
 	opened *[]int
+	// lock keeps other launchers off the data-root.
+	lock *heldLock
+	// runtimeDir is the folder with the link to the launcher as OCI runtime; "" where it is not needed.
+	runtimeDir string
 	// isDockerd tells that the daemon is dockerd by its name, so that its ways are known.
 	isDockerd bool
 	// tlsDir is the folder with the certificates that are made for the API; "" where none are.
@@ -150,13 +154,15 @@ func NewPlan(c Config, f Facts) (*Plan, error) {
 	p.modules(e, f)
 	p.lane = LaneSystem
 	p.files(f)
-	p.settings(e, f)
+	p.settings(c, e, f)
 	p.network(f.Host, e)
 	missing, err := p.programs(c, e, f)
 	if err != nil {
 		return nil, err
 	}
 	p.limits(f.Host)
+	p.ociRuntime(c, e, f)
+	p.networkNotes(f.Network)
 	p.api(c, e)
 	p.lane = LaneCertificates
 	p.certificates(c, e, f)

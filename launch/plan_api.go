@@ -4,10 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
+	"github.com/dockerlaunch/dockerlaunch/launch/certs"
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
+	"github.com/dockerlaunch/dockerlaunch/launch/network"
 	"github.com/dockerlaunch/dockerlaunch/launch/sockets"
 	"golang.org/x/sys/unix"
 )
@@ -149,15 +155,69 @@ func (p *Plan) containerd(c Config, e daemon.Effective, f Facts) {
 	p.add(s)
 }
 
-// certificates plans what TLS needs.
-func (p *Plan) certificates(c Config, e daemon.Effective, f Facts) {
-	dir := c.getenv("DOCKER_TLS_CERTDIR")
+// wantsCertificates returns the folder of the certificates that the API is to have; "" where nobody asks for any, or the
+// user names his own.
+func (c Config) wantsCertificates(e daemon.Effective) (dir string, note string) {
+	dir = c.getenv("DOCKER_TLS_CERTDIR")
 	if dir == "" || !e.Command.IsDockerd() || c.named() {
-		return
+		return "", ""
 	}
 	if speaks, where := e.SpeaksOfTLS(); speaks {
-		p.add(Step{Name: "certificates", Why: "TLS", Verdict: Skip, Note: fmt.Sprintf("those that %s names are used", where)})
+		return "", "those that " + where + " names are used"
+	}
+	return dir, ""
+}
+
+// observeCertificates looks at what is there of them.
+func observeCertificates(c Config, e daemon.Effective, f network.Facts) CertificateFacts {
+	dir, _ := c.wantsCertificates(e)
+	if dir == "" {
+		return CertificateFacts{}
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return CertificateFacts{Err: fmt.Errorf("asking for the host name, for the certificates: %w", err)}
+	}
+	var addresses []netip.Addr
+	for _, a := range f.Addresses {
+		addresses = append(addresses, a.Prefix.Addr())
+	}
+	wanted, err := certs.NewWanted(name, addresses, c.getenv(certs.SANVar))
+	if err != nil {
+		return CertificateFacts{Err: fmt.Errorf("%s: %w", certs.SANVar, err)}
+	}
+	plan, err := certs.NewPlan(dir, wanted, time.Now())
+	return CertificateFacts{Plan: plan, Err: err}
+}
+
+// certificates plans what TLS needs.
+func (p *Plan) certificates(c Config, e daemon.Effective, f Facts) {
+	const why = "clients on the network are known by their certificates"
+	dir, note := c.wantsCertificates(e)
+	if dir == "" {
+		if note != "" {
+			p.add(Step{Name: "certificates", Why: why, Verdict: Skip, Note: note})
+		}
 		return
 	}
-	p.tlsDir = dir
+	s := Step{Name: "certificates", Why: why, Required: true, Verdict: Do}
+	switch plan := f.Certificates.Plan; {
+	case f.Certificates.Err != nil:
+		s.Verdict, s.Note = Refuse, f.Certificates.Err.Error()
+	case plan == nil:
+		s.Verdict, s.Note = Refuse, "the certificates below "+dir+" were not looked at"
+	default:
+		p.tlsDir, s.Action = dir, plan
+		if !slices.ContainsFunc(plan.Actions, func(a certs.Action) bool { return a.Verb == certs.Make }) {
+			s.Verdict, s.Action, s.Note = Keep, nil, "those below "+dir+" are valid and fit"
+		}
+		for i, finding := range plan.Findings {
+			found := Step{Name: fmt.Sprintf("certificates, problem %d", i+1), Why: why, Verdict: Warn, Note: finding.String()}
+			if finding.Fatal {
+				found.Verdict, found.Required = Refuse, true
+			}
+			p.add(found)
+		}
+	}
+	p.add(s)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dockerlaunch/dockerlaunch/launch/certs"
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 )
 
@@ -98,6 +99,7 @@ func TestCertificatesAsFlags(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			f.Certificates.Plan = &certs.Plan{Dir: "/certs", Actions: []certs.Action{{Part: "ca", Verb: certs.Make}}}
 			p := planned(t, Config{Daemon: c.daemon, Environ: environ(c.env)}, f)
 			if got := strings.Join(flags(p, "tlscacert"), " "); got != c.want {
 				t.Errorf("--tlscacert %q, want %q", got, c.want)

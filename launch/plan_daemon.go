@@ -2,6 +2,7 @@ package launch
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dockerlaunch/dockerlaunch/cgroups"
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
@@ -50,7 +51,7 @@ func (p *Plan) programs(c Config, e daemon.Effective, f Facts) (missing map[stri
 
 // settings plans what the daemon's own configuration calls for: a file that it can read, no contradiction, a place for
 // its data, no other daemon in its way.
-func (p *Plan) settings(e daemon.Effective, f Facts) {
+func (p *Plan) settings(c Config, e daemon.Effective, f Facts) {
 	check := func(err error) {
 		if err != nil {
 			p.add(Step{Name: "daemon.json", Why: "dockerd does not start on a configuration with a mistake", Required: true, Verdict: Refuse, Note: err.Error()})
@@ -91,6 +92,9 @@ func (p *Plan) settings(e daemon.Effective, f Facts) {
 		s.Verdict, s.Note, s.Action = Keep, "it is there, on "+f.Daemon.DataRootFS, nil
 	}
 	p.add(s)
+	if s.Verdict != Refuse {
+		p.dataRoot(c, e, root.Path)
+	}
 
 	for _, pid := range f.Daemon.PIDFiles {
 		s := Step{Name: "PID file " + pid.Path, Why: "a daemon does not start beside another, for which it takes a stale PID file"}
@@ -118,6 +122,7 @@ func (p *Plan) command(c Config, e daemon.Effective, missing map[string]bool, f 
 		// With v1 dockerd takes the cgroupfs driver by itself.
 		SystemdLeak: f.Host.SystemdLeak && f.Cgroups.Mode != cgroups.V1 && f.Cgroups.Mode != cgroups.Hybrid,
 		Containerd:  p.containerdAddress, Hosts: p.hosts, Sockets: p.opened != nil, TLSDir: p.tlsDir,
+		Network: networkDefaults(p.Habitat, e, f.Network), BoundLogs: p.Habitat != host.Host,
 	})
 	p.Command = Command{Path: f.Daemon.Path, Args: daemon.WithAdded(e.Command.Args, added)}
 	for _, a := range added {
@@ -132,6 +137,10 @@ func (p *Plan) command(c Config, e daemon.Effective, missing map[string]bool, f 
 		p.Command.Notices = append(p.Command.Notices, n.String())
 	}
 	p.Command.Env = environment(c, f.Host.Habitat)
+	if p.runtimeDir != "" {
+		p.Command.Env = slices.DeleteFunc(p.Command.Env, func(v Variable) bool { return v.Name == "PATH" })
+		p.Command.Env = append(p.Command.Env, Variable{"PATH", p.runtimeDir + ":" + c.path(), "the launcher stands in front of runc, to take out capabilities that cannot be given"})
+	}
 	p.problem = f.Daemon.Problem
 }
 

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/dockerlaunch/dockerlaunch/launch/machine"
 	"github.com/dockerlaunch/dockerlaunch/launch/ready"
 )
 
@@ -53,7 +54,7 @@ func (s *supervisor) heard(event ready.Event) {
 		return
 	}
 	took := time.Since(s.begin)
-	s.config.log().Infof("%s is ready, %v after the launcher", s.plan.Command.Path, took.Round(time.Millisecond))
+	s.announce(fmt.Sprintf("%s is ready, %v after the launcher", s.plan.Command.Path, took.Round(time.Millisecond)))
 	if err := s.forwarder.Ready(); err != nil {
 		s.config.log().Warnf("handing on the SIGHUP that came before: %v", err)
 	}
@@ -69,4 +70,15 @@ func (s *supervisor) heard(event ready.Event) {
 func (s *supervisor) observe(r Result) {
 	s.config.logResult(r)
 	s.record.step(r)
+}
+
+// announce says what a person at a machine's console waits for, also where only problems are shown there.
+func (s *supervisor) announce(text string) {
+	if s.boot == nil {
+		s.config.log().Info(text)
+		return
+	}
+	if err := s.boot.log.Loud(machine.Notice, text); err != nil {
+		s.config.log().Warnf("the console does not take messages: %v", err)
+	}
 }

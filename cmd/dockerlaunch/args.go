@@ -76,6 +76,7 @@ func (c *call) flags() *pflag.FlagSet {
 	f.TextVar(&c.config.Cgroup, "cgroup", cgroups.WantAuto, "which cgroup hierarchies to mount: auto, v1, v2 or hybrid")
 	f.BoolVar(&c.config.Exec, "exec", false, "become the daemon, instead of starting it as a child and staying with it")
 	f.StringSliceVar(&c.config.Without, "without", nil, "start although these are missing, `names` as the message has them, for example ps,git")
+	f.BoolVar(&c.config.NoRuntimeWrapper, "no-runtime-wrapper", false, "do not stand in front of runc where capabilities are missing here that containers ask for")
 	f.StringVar(&c.config.Hostname, "hostname", "", "on a machine: its name")
 	f.StringVar(&c.config.StateDir, "state-dir", "", "on a machine: the folder for what outlives a boot, the clock and the entropy seed")
 	f.StringVar(&c.config.RootMove, "root-move", launch.RootCopy, "on a machine: how to leave the initramfs: copy it to a tmpfs, bind it, or keep it")

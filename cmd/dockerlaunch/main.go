@@ -89,7 +89,7 @@ func start(call *call, args []string, stderr io.Writer) int {
 		return launch.ExitStatus(err)
 	}
 	config := call.complete(stderr)
-	config.Boot = func(c launch.Config, line bootline.Line) (launch.Config, error) { return boot(c, line, args) }
+	config.Boot = func(c launch.Config, line bootline.Line) (launch.Config, []error, error) { return boot(c, line, args) }
 	return launch.Main(config)
 }
 

@@ -14,18 +14,15 @@ import (
 // boot completes the configuration of a machine: what the options file says, then the kernel command line, then the flags,
 // the last counting most. A mistake in the first two is told and left out: who mistypes a key is to get a machine all the
 // same, to mend it on.
-func boot(c launch.Config, line bootline.Line, args []string) (launch.Config, error) {
+func boot(c launch.Config, line bootline.Line, args []string) (launch.Config, []error, error) {
 	options, problems := fileOptions(optionsFile)
 	merged, more, err := merge(args, append(options, line.Options()...))
 	if err != nil {
-		return c, &launch.UsageError{Err: err}
-	}
-	for _, problem := range append(problems, more...) {
-		c.Log.Warn(problem)
+		return c, nil, &launch.UsageError{Err: err}
 	}
 	config := merged.config
 	config.Environ, config.Version, config.Log, config.Boot = c.Environ, c.Version, c.Log, c.Boot
-	return config, nil
+	return config, append(problems, more...), nil
 }
 
 // fileOptions reads a file of options; one that is missing has none.

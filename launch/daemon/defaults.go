@@ -24,6 +24,10 @@ type DefaultFacts struct {
 	Sockets bool
 	// TLSDir is the folder with certificates in docker:dind's layout that were made for the API; "" where there is none.
 	TLSDir string
+	// Network is what the daemon's networks are fitted to.
+	Network NetworkDefaults
+	// BoundLogs asks for a bound on the logs of containers.
+	BoundLogs bool
 }
 
 // NoFileContainers is the limit of open files that containers get: what systemd gives its services (DefaultLimitNOFILE
@@ -61,7 +65,7 @@ type Added struct {
 }
 
 // Defaults returns the table of flags that Add goes through, in its order.
-func Defaults() []Default { return slices.Concat(defaults, apiDefaults) }
+func Defaults() []Default { return slices.Concat(defaults, logFlags(), networkFlags(), apiDefaults) }
 
 var defaults = []Default{
 	{

@@ -122,8 +122,9 @@ func TestWithAdded(t *testing.T) {
 func TestDefaultsAreOptions(t *testing.T) {
 	for _, d := range Defaults() {
 		o, ok := Lookup(d.Option)
-		// Of the addresses any that the user names counts against all of ours.
-		if !ok || (d.Item != "") != o.Repeatable() && d.Option != "host" || d.Reason == "" {
+		// Of some any that the user names counts against all of ours.
+		whole := slices.Contains([]string{"host", "dns", "default-address-pool"}, d.Option)
+		if !ok || (d.Item != "") != o.Repeatable() && !whole || d.Reason == "" {
 			t.Errorf("%+v", d)
 		}
 		for _, name := range d.Unless {
