@@ -184,6 +184,19 @@ func TestDeviceComesBack(t *testing.T) {
 	}
 }
 
+// Opening some devices waits for somebody at the other end, as opening a FIFO does.
+func TestDeviceThatWaits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "console")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := OpenTerminal(path)
+	defer o.Close()
+	if err := o.Write("x"); !errors.Is(err, unix.ENXIO) {
+		t.Errorf("opening it: %v", err)
+	}
+}
+
 // recorder is an outlet that keeps what it is given.
 func recorder(t *testing.T, fail error) (*Outlet, func() string) {
 	var mu sync.Mutex
