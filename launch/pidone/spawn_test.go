@@ -190,6 +190,7 @@ func TestExecFailures(t *testing.T) {
 		status  int
 	}{
 		"no such file":        {Command{Path: dir + "/none"}, StageExec, unix.ENOENT, 127},
+		"many descriptors":    {Command{Path: dir + "/none", Files: slices.Repeat([]int{2}, 60)}, StageExec, unix.ENOENT, 127},
 		"empty path":          {Command{}, StageExec, unix.ENOENT, 127},
 		"not executable":      {Command{Path: write("plain", "#!/bin/sh\n", 0o600)}, StageExec, unix.EACCES, 126},
 		"directory":           {Command{Path: dir}, StageExec, unix.EACCES, 126},
