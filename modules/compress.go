@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/klauspost/compress/zstd"
+	"github.com/dockerlaunch/dockerlaunch/internal/zstd"
 )
 
 // maxModule bounds what a module may unpack to, in bytes: ten times the largest that distributions ship.
@@ -89,14 +89,8 @@ func decompress(data []byte) ([]byte, error) {
 }
 
 func unzstd(data []byte) ([]byte, error) {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxMemory(maxModule), zstd.WithDecoderMaxWindow(maxWindow))
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	out, err := d.DecodeAll(data, nil)
-	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
+	out, err := zstd.Decode(data, maxModule, maxWindow)
+	if errors.Is(err, zstd.ErrLimit) || errors.Is(err, zstd.ErrWindow) {
 		return nil, fmt.Errorf("%w (%w)", ErrTooLarge, err)
 	}
 	return out, err
