@@ -29,44 +29,35 @@ func Explain(name string) (string, error) {
 	if o == nil {
 		return "", &UnknownOptionError{Name: clip(name), Nearest: nearest(name)}
 	}
-	var b strings.Builder
-	say := func(what, text string) {
-		if text != "" {
-			b.WriteString("  " + what + ": " + text + "\n")
-		}
-	}
-	b.WriteString("CONFIG_" + o.name + " (" + o.group + ")\n")
-	say("asked for", o.asking())
-	say("in kernels", o.kernels())
+	lost, todo := "lost without it", either(o.build(), o.fix)
 	if o.marks&unwanted != 0 {
-		say("lost where it is on", o.lost)
-	} else {
-		say("lost without it", o.lost)
+		lost, todo = "lost where it is on", either("build the kernel with CONFIG_"+o.name+" off", o.fix)
 	}
-	say("as bad as", o.weight())
-	say("also served by", alternatives(o.alt))
-	say("took its place", prefixed(o.instead))
-	say("needs", alternatives(o.needs))
-	say("module", o.modules())
-	if o.marks&unwanted != 0 {
-		say("what to do", either("build the kernel with CONFIG_"+o.name+" off", o.fix))
-	} else {
-		say("what to do", either(o.build(), o.fix))
-	}
-	say("to know", o.note)
+	elsewhere := ""
 	switch {
 	case o.marks&listed != 0:
-		say("elsewhere", "moby's contrib/check-config.sh lists it as generally necessary")
+		elsewhere = "moby's contrib/check-config.sh lists it as generally necessary"
 	case o.marks&extra != 0:
-		say("elsewhere", "moby's contrib/check-config.sh lists it as optional")
+		elsewhere = "moby's contrib/check-config.sh lists it as optional"
+	}
+	var b strings.Builder
+	b.WriteString("CONFIG_" + o.name + " (" + o.group.String() + ")\n")
+	for _, line := range [...][2]string{
+		{"asked for", o.asking()}, {"in kernels", o.kernels()}, {lost, o.lost}, {"as bad as", o.badness()},
+		{"also served by", alternatives(o.alt)}, {"took its place", alternatives(o.instead)}, {"needs", alternatives(o.needs)},
+		{"module", o.modules()}, {"what to do", todo}, {"to know", o.note}, {"elsewhere", elsewhere},
+	} {
+		if line[1] != "" {
+			b.WriteString("  " + line[0] + ": " + line[1] + "\n")
+		}
 	}
 	return b.String(), nil
 }
 
 func (o *option) asking() string {
 	text := o.when.text()
-	if o.asked != "" {
-		text += ", up to kernel " + o.asked
+	if o.asked != 0 {
+		text += ", up to kernel " + o.asked.String()
 	}
 	switch {
 	case o.marks&helper != 0:
@@ -78,25 +69,26 @@ func (o *option) asking() string {
 }
 
 func (o *option) kernels() string {
+	since, until := o.since.String(), o.until.String()
 	switch {
-	case o.marks&outside != 0 && o.until == "":
+	case o.marks&outside != 0 && o.until == 0:
 		return "none of the mainline: it comes as a patch or a module of its own"
 	case o.marks&outside != 0:
-		return "patched ones, up to " + o.until
-	case o.since == "" && o.until == "":
+		return "patched ones, up to " + until
+	case o.since == 0 && o.until == 0:
 		return "all"
-	case o.since == "":
-		return "up to " + o.until
-	case o.until == "":
-		return o.since + " and later"
+	case o.since == 0:
+		return "up to " + until
+	case o.until == 0:
+		return since + " and later"
 	}
-	return o.since + " to " + o.until
+	return since + " to " + until
 }
 
-func (o *option) weight() string {
-	text := string(o.severity)
+func (o *option) badness() string {
+	text := string(o.severity.severity())
 	if o.worse != 0 {
-		text += ", " + string(o.worst) + " " + o.worse.text()
+		text += ", " + string(o.worst.severity()) + " " + o.worse.text()
 	}
 	return text
 }
@@ -113,13 +105,6 @@ func alternatives(list string) string {
 		parts = append(parts, "CONFIG_"+item)
 	}
 	return strings.Join(parts, ", ")
-}
-
-func prefixed(name string) string {
-	if name == "" {
-		return ""
-	}
-	return "CONFIG_" + name
 }
 
 // nearest are up to three options whose names differ little, or contain what was asked for.

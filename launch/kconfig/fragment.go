@@ -42,7 +42,7 @@ func (w *fragment) option(o *option) {
 		return
 	case w.r.before(o.since):
 		w.done[o.name] = true
-		w.text.WriteString("# CONFIG_" + o.name + " came with kernel " + o.since + ", and cannot be turned on before. It is for: " + lost + "\n")
+		w.text.WriteString("# CONFIG_" + o.name + " came with kernel " + o.since.String() + ", and cannot be turned on before. It is for: " + lost + "\n")
 		return
 	case o.marks&helper != 0:
 		return // what selects it brings it

@@ -53,7 +53,7 @@ func newJudgement(c *Config, conditions Conditions, modules Modules) *judgement 
 	if j.Cgroup == CgroupUnknown {
 		j.Cgroup = CgroupV1
 		// From 5.2 on v2 has all that Docker uses.
-		if !j.r.before("5.2") && (c.On("CGROUP_BPF") || !c.Complete) {
+		if !j.r.before(5_2) && (c.On("CGROUP_BPF") || !c.Complete) {
 			j.Cgroup = CgroupV2
 		}
 	}
@@ -67,7 +67,7 @@ func newJudgement(c *Config, conditions Conditions, modules Modules) *judgement 
 // and where it has for none the one that less is missing for.
 func (j *judgement) bestFirewall() Firewall {
 	order := [2]Firewall{FirewallNFT, FirewallLegacy}
-	if j.r.before("4.18") {
+	if j.r.before(4_18) {
 		order[0], order[1] = order[1], order[0]
 	}
 	var lacking [2]int
@@ -125,7 +125,7 @@ func sameSeries(a, b Release) bool { return a.Major == b.Major && a.Minor == b.M
 
 // option judges one row of the table.
 func (j *judgement) option(o *option) finding.Finding {
-	f := finding.Finding{ID: "kernel.CONFIG_" + o.name, Area: finding.Kernel, Severity: o.severity}
+	f := finding.Finding{ID: "kernel.CONFIG_" + o.name, Area: finding.Kernel, Severity: o.severity.severity()}
 	holds, failing := j.hold(o.when)
 	if !holds {
 		f.Status, f.Note = finding.NotApplicable, "asked for "+failing.word()
@@ -133,7 +133,7 @@ func (j *judgement) option(o *option) finding.Finding {
 	}
 	if o.worse != 0 {
 		if worse, _ := j.hold(o.worse); worse {
-			f.Severity = o.worst
+			f.Severity = o.worst.severity()
 		}
 	}
 	j.status(o, &f)
@@ -190,11 +190,11 @@ func (j *judgement) status(o *option, f *finding.Finding) {
 		}
 	}
 	if j.r.before(o.since) {
-		if o.marks&predate != 0 && !slices.ContainsFunc(alternatives, j.exists) {
-			f.Status, f.Note = finding.Missing, "kernel "+j.text+" is older than the option, which came with "+o.since
-			f.Fix = either("use kernel "+o.since+" or later", o.fix)
+		if o.marks&predate != 0 {
+			f.Status, f.Note = finding.Missing, "kernel "+j.text+" is older than the option, which came with "+o.since.String()
+			f.Fix = either("use kernel "+o.since.String()+" or later", o.fix)
 		} else {
-			f.Status, f.Note = finding.NotApplicable, "it came with "+o.since
+			f.Status, f.Note = finding.NotApplicable, "it came with "+o.since.String()
 		}
 		return
 	}
@@ -219,15 +219,15 @@ func (j *judgement) status(o *option, f *finding.Finding) {
 // superseded tells why an option is no longer asked for in this release, or "".
 func (j *judgement) superseded(o *option) string {
 	last := o.until
-	if o.asked != "" {
+	if o.asked != 0 {
 		last = o.asked
 	}
 	if !j.r.after(last) {
 		return ""
 	}
-	text := "asked for up to kernel " + last
+	text := "asked for up to kernel " + last.String()
 	if last == o.until {
-		text = "gone since kernel " + last
+		text = "gone after kernel " + last.String()
 	}
 	if o.instead != "" {
 		text += ", CONFIG_" + o.instead + " took its place"

@@ -59,9 +59,25 @@ func TestWhatServesAsWell(t *testing.T) {
 	}
 }
 
+func TestSeverityDependsOnTheDaemon(t *testing.T) {
+	c := all("6.12.0", map[string]string{"BRIDGE_NETFILTER": "n"})
+	for _, test := range []struct {
+		when Conditions
+		want finding.Severity
+	}{
+		{Conditions{}, degraded}, {Conditions{NoUserlandProxy: true}, fatal}, {Conditions{NoICC: true}, fatal},
+		{Conditions{NoUserlandProxy: true, Container: true}, degraded}, // there dockerd warns and goes on
+	} {
+		if f := verdictOn(t, c, test.when, nil, "CONFIG_BRIDGE_NETFILTER"); f.Severity != test.want {
+			t.Errorf("%+v: %+v", test.when, f)
+		}
+	}
+}
+
 func TestModules(t *testing.T) {
 	states := func(s map[string]ModuleState) Modules { return func(name string) ModuleState { return s[name] } }
-	set := map[string]string{"VETH": "m", "IP_NF_TARGET_MASQUERADE": "m", "NETFILTER_XT_TARGET_MASQUERADE": "m", "SYSVIPC": "n"}
+	set := map[string]string{"VETH": "m", "IP_NF_TARGET_MASQUERADE": "m", "NETFILTER_XT_TARGET_MASQUERADE": "m", "SYSVIPC": "n",
+		"IP_NF_NAT": "m", "NETFILTER_XT_NAT": "n"}
 	for _, test := range []struct {
 		name    string
 		modules Modules
@@ -78,13 +94,15 @@ func TestModules(t *testing.T) {
 			"IP_NF_TARGET_MASQUERADE", finding.OK, "xt_MASQUERADE"},
 		{"what serves as well is not installed either", states(map[string]ModuleState{"ipt_MASQUERADE": ModuleAbsent, "xt_MASQUERADE": ModuleAbsent}),
 			"NETFILTER_XT_TARGET_MASQUERADE", finding.Missing, "neither"},
+		{"what stands in is not installed", states(map[string]ModuleState{"iptable_nat": ModuleAbsent}), "NETFILTER_XT_NAT", finding.Missing, "selects it"},
+		{"what stands in is installed", states(map[string]ModuleState{"iptable_nat": ModuleLoadable}), "NETFILTER_XT_NAT", finding.NotApplicable, "IP_NF_NAT"},
 		{"an option without module", states(nil), "SYSVIPC", finding.Missing, ""},
 	} {
 		f := verdictOn(t, all("6.1.0", set), Conditions{Firewall: FirewallLegacy}, test.modules, "CONFIG_"+test.id)
 		if f.Status != test.want || !strings.Contains(f.Note, test.note) {
 			t.Errorf("%s: %+v", test.name, f)
 		}
-		if f.Status == finding.Missing && !strings.Contains(f.Fix, "CONFIG_"+test.id+"=y") {
+		if f.Status == finding.Missing && !strings.Contains(f.Fix, "CONFIG_"+test.id+"=") {
 			t.Errorf("%s: what to do is %q", test.name, f.Fix)
 		}
 	}
@@ -227,5 +245,59 @@ func TestRuntime(t *testing.T) {
 		if f.Bad() {
 			t.Errorf("without /proc: %+v", f)
 		}
+	}
+}
+
+// TestWhatIsAssumed is about conditions that the caller leaves open.
+func TestWhatIsAssumed(t *testing.T) {
+	without := func(release string, names ...string) *Config {
+		set := map[string]string{}
+		for _, name := range names {
+			set[name] = "n"
+		}
+		return all(release, set)
+	}
+	for _, test := range []struct {
+		name     string
+		config   *Config
+		cgroup   CgroupMode
+		firewall Firewall
+	}{
+		{"today", without("6.12.0"), CgroupV2, FirewallNFT},
+		{"v2 lacks what Docker uses", without("5.1.0"), CgroupV1, FirewallNFT},
+		{"v2 cannot control devices", without("6.1.0", "CGROUP_BPF"), CgroupV1, FirewallNFT},
+		{"iptables-nft is too new", without("4.17.0"), CgroupV1, FirewallLegacy},
+		{"only legacy works", without("6.1.0", "NFT_COMPAT"), CgroupV2, FirewallLegacy},
+		{"only nft works", without("4.17.0", "IP_NF_FILTER"), CgroupV1, FirewallNFT},
+		{"neither works, nft lacks less", without("6.1.0", "NFT_COMPAT", "IP_NF_FILTER", "IP_NF_RAW"), CgroupV2, FirewallNFT},
+		{"neither works, legacy lacks less", without("6.1.0", "NFT_COMPAT", "NF_TABLES", "IP_NF_FILTER"), CgroupV2, FirewallLegacy},
+	} {
+		j := newJudgement(test.config, Conditions{}, nil)
+		if j.Cgroup != test.cgroup || j.Firewall != test.firewall {
+			t.Errorf("%s: %s and %s, want %s and %s", test.name, j.Cgroup, j.Firewall, test.cgroup, test.firewall)
+		}
+	}
+	if j := newJudgement(&Config{}, Conditions{}, nil); j.Cgroup != CgroupV2 {
+		t.Errorf("a fragment: %s", j.Cgroup)
+	}
+}
+
+// TestFragmentWithAnotherName: an option that a fragment turns off is not missing while one that serves as well is open.
+func TestFragmentWithAnotherName(t *testing.T) {
+	c := all("6.1.0", map[string]string{"NETFILTER_XT_TARGET_MASQUERADE": "n", "IP_NF_TARGET_MASQUERADE": ""})
+	c.Complete = false
+	f := verdictOn(t, c, Conditions{Firewall: FirewallLegacy}, nil, "CONFIG_NETFILTER_XT_TARGET_MASQUERADE")
+	if f.Status != finding.Unknown {
+		t.Errorf("the other name is open: %+v", f)
+	}
+	// A fragment is of no kernel whose modules could be looked at.
+	absent := func(string) ModuleState { return ModuleAbsent }
+	if f := verdictOn(t, &Config{}, Conditions{}, absent, "CONFIG_VETH"); f.Status != finding.Unknown {
+		t.Errorf("with modules of another kernel: %+v", f)
+	}
+	c.values["IP_NF_TARGET_MASQUERADE"] = "n"
+	f = verdictOn(t, c, Conditions{Firewall: FirewallLegacy}, nil, "CONFIG_NETFILTER_XT_TARGET_MASQUERADE")
+	if f.Status != finding.Missing {
+		t.Errorf("both names are off: %+v", f)
 	}
 }

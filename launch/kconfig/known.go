@@ -9,36 +9,33 @@ import (
 // bug is a fault of some kernel releases that containers bring to light.
 type bug struct {
 	id       string
-	severity finding.Severity
+	severity weight
 	when     cond
 	// from and to are the first and the last series that have it; fixed are releases from which on their series does not.
-	from, to string
+	from, to series
 	fixed    []Release
 	lost     string
 	fix      string
 }
 
 // bugs names what is known (moby's issue tracker, Launchpad, and the kernel requirements in Docker's first documentation).
-func bugs() []bug {
-	const newer = "use a newer kernel"
-	return []bug{
-		{id: "lxc", severity: fatal, to: "2.6.31",
-			lost: "containers: namespaces and cgroups before 2.6.32 are not fit for them", fix: newer},
-		{id: "launchpad-720095", severity: degraded, from: "2.6.32", to: "2.6.32",
-			lost: "a safe end of network namespaces: the kernel can be brought down by making and removing many (Launchpad 720095)", fix: newer},
-		{id: "moby-407", severity: fatal, to: "3.1",
-			lost: "stability: kernels before 3.8 are known to crash under containers (moby issue #407)", fix: "use kernel 3.8 or later, better a current one"},
-		{id: "moby-407", severity: fatal, from: "3.2", to: "3.5",
-			lost: "stability: these kernels crash under containers, and can be made to (moby issue #407)", fix: "use kernel 3.8 or later, better a current one"},
-		{id: "moby-407", severity: fatal, from: "3.6", to: "3.7",
-			lost: "stability: kernels before 3.8 are known to crash under containers (moby issue #407)", fix: "use kernel 3.8 or later, better a current one"},
-		{id: "moby-2960", severity: degraded, from: "3.8", to: "3.15", fixed: []Release{{3, 12, 25}, {3, 14, 12}, {3, 15, 5}},
-			lost: "stability: the kernel may panic when a container ends (moby issue #2960)", fix: "use 3.15.5, 3.14.12, 3.12.25 or anything later than 3.15"},
-		{id: "moby-39475", severity: degraded, when: ifOverlay, from: "5.2", to: "5.2",
-			lost: "clean unmounting of overlayfs: containers may not be removable (moby issue #39475)", fix: "use kernel 5.3 or later"},
-		{id: "bpf-revision", severity: info, when: ifV2, from: "6.17", to: "7.1",
-			lost: "device rules of containers, with a runc that does not work around a bug of bpf(2) in this kernel", fix: "use a current runc, or kernel 7.2 or later"},
-	}
+var bugs = [...]bug{
+	{id: "lxc", severity: fatally, to: 2_6_31,
+		lost: "containers: namespaces and cgroups before 2.6.32 are not fit for them", fix: "use a newer kernel"},
+	{id: "launchpad-720095", severity: degrading, from: 2_6_32, to: 2_6_32,
+		lost: "a safe end of network namespaces: the kernel can be brought down by making and removing many (Launchpad 720095)", fix: "use a newer kernel"},
+	{id: "moby-407", severity: fatally, to: 3_1,
+		lost: "stability: kernels before 3.8 are known to crash under containers (moby issue #407)", fix: "use kernel 3.8 or later, better a current one"},
+	{id: "moby-407", severity: fatally, from: 3_2, to: 3_5,
+		lost: "stability: these kernels crash under containers, and can be made to (moby issue #407)", fix: "use kernel 3.8 or later, better a current one"},
+	{id: "moby-407", severity: fatally, from: 3_6, to: 3_7,
+		lost: "stability: kernels before 3.8 are known to crash under containers (moby issue #407)", fix: "use kernel 3.8 or later, better a current one"},
+	{id: "moby-2960", severity: degrading, from: 3_8, to: 3_15, fixed: []Release{{3, 12, 25}, {3, 14, 12}, {3, 15, 5}},
+		lost: "stability: the kernel may panic when a container ends (moby issue #2960)", fix: "use 3.15.5, 3.14.12, 3.12.25 or anything later than 3.15"},
+	{id: "moby-39475", severity: degrading, when: ifOverlay, from: 5_2, to: 5_2,
+		lost: "clean unmounting of overlayfs: containers may not be removable (moby issue #39475)", fix: "use kernel 5.3 or later"},
+	{id: "bpf-revision", severity: informing, when: ifV2, from: 6_17, to: 7_1,
+		lost: "device rules of containers, with a runc that does not work around a bug of bpf(2) in this kernel", fix: "use a current runc, or kernel 7.2 or later"},
 }
 
 // releases are the findings about the kernel's release: whether it is new enough, for cgroup v2 and overlay2 too, and
@@ -54,31 +51,31 @@ func (j *judgement) releases() []finding.Finding {
 	}
 	release := finding.Finding{ID: "kernel.release", Area: finding.Kernel, Status: finding.OK, Severity: fatal}
 	switch {
-	case j.r.before("3.4"):
+	case j.r.before(3_4):
 		release = bad("release", fatal, "Docker: from 1.11 on it needs PR_SET_CHILD_SUBREAPER of kernel 3.4, and it asks for 3.10", "use kernel 3.10 or later")
-	case j.r.before("3.10"):
+	case j.r.before(3_10):
 		release = bad("release", fatal, "Docker: dockerd refused kernels before 3.10 up to Docker 20.10, and is not made for them since", "use kernel 3.10 or later")
 	}
 	findings := []finding.Finding{release}
 	if j.Cgroup == CgroupV2 {
 		switch {
-		case j.r.before("4.15"):
+		case j.r.before(4_15):
 			findings = append(findings, bad("cgroup2", fatal, "containers: cgroup v2 cannot control devices before 4.15", "boot with cgroup v1, or use kernel 5.2 or later"))
-		case j.r.before("5.2"):
+		case j.r.before(5_2):
 			findings = append(findings, bad("cgroup2", degraded, "docker pause: cgroup v2 cannot freeze before 5.2", "boot with cgroup v1, or use kernel 5.2 or later"))
 		}
 	}
-	if overlay, _ := j.hold(ifOverlay); overlay && j.On("OVERLAY_FS") && j.r.before("4.0") && !j.redHat7() {
+	if overlay, _ := j.hold(ifOverlay); overlay && j.On("OVERLAY_FS") && j.r.before(4_0) && !j.redHat7() {
 		findings = append(findings, bad("overlay2", degraded, "overlay2: it needs kernel 4.0, or RHEL's 3.10.0-514; dockerd falls back to vfs, a full copy for every layer", "use kernel 4.0 or later"))
 	}
-	for _, b := range bugs() {
+	for _, b := range bugs {
 		if j.r.before(b.from) || j.r.after(b.to) || isFixed(j.r, b.fixed) {
 			continue
 		}
 		if holds, _ := j.hold(b.when); !holds {
 			continue
 		}
-		f := bad("bug."+b.id, b.severity, b.lost, b.fix)
+		f := bad("bug."+b.id, b.severity.severity(), b.lost, b.fix)
 		if f.Severity == degraded && strings.Contains(j.text, ".el") {
 			f.Severity, f.Note = info, f.Note+", whose vendor may have mended it"
 		}

@@ -37,14 +37,14 @@ type option struct {
 	name     string
 	kind     kind
 	marks    uint8
-	severity finding.Severity
+	severity weight
 	// when has to hold for the option to be asked for; where worse holds too, severity is worst.
 	when, worse cond
-	worst       finding.Severity
-	group       string
+	worst       weight
+	group       group
 	// since and until are the first and the last series that has the option. asked is the last that it is asked for in,
 	// where it outlived its use.
-	since, until, asked string
+	since, until, asked series
 	// instead is what took its place.
 	instead string
 	// alt are options of which one that is on serves as well. "X<=3.16" does so up to that series, "X>=5.2" from it on.
@@ -59,26 +59,51 @@ type option struct {
 	lost, fix, note string
 }
 
-// Groups in the order of the table.
+// group is the heading that an option belongs under.
+type group uint8
+
+// The groups.
 const (
-	grpBase     = "base system"
-	grpNS       = "namespaces"
-	grpCgroup   = "cgroups"
-	grpSecurity = "security"
-	grpBridge   = "bridge networks"
-	grpFilter   = "packet filter"
-	grpLegacy   = "iptables-legacy"
-	grpNFT      = "nftables"
-	grpIPv6     = "IPv6"
-	grpSwarm    = "swarm and overlay networks"
-	grpCrypto   = "encrypted overlay networks"
-	grpVLAN     = "macvlan and ipvlan networks"
-	grpHelper   = "helpers for single protocols"
-	grpStorage  = "storage drivers"
-	grpFS       = "filesystem of the data-root"
-	grpRootless = "rootless mode"
-	grpCRIU     = "checkpoints"
+	grpBase group = iota
+	grpNS
+	grpCgroup
+	grpSecurity
+	grpBridge
+	grpFilter
+	grpLegacy
+	grpNFT
+	grpIPv6
+	grpSwarm
+	grpCrypto
+	grpVLAN
+	grpHelper
+	grpStorage
+	grpFS
+	grpRootless
+	grpCRIU
 )
+
+var groupNames = [...]string{
+	"base system", "namespaces", "cgroups", "security", "bridge networks", "packet filter", "iptables-legacy", "nftables", "IPv6",
+	"swarm and overlay networks", "encrypted overlay networks", "macvlan and ipvlan networks", "helpers for single protocols",
+	"storage drivers", "filesystem of the data-root", "rootless mode", "checkpoints",
+}
+
+func (g group) String() string { return groupNames[g] }
+
+// weight is a severity in one byte.
+type weight uint8
+
+// The weights, the least first.
+const (
+	informing weight = iota
+	degrading
+	fatally
+)
+
+func (w weight) severity() finding.Severity {
+	return [...]finding.Severity{informing: info, degrading: degraded, fatally: fatal}[w]
+}
 
 const (
 	fatal    = finding.Fatal
@@ -117,22 +142,22 @@ func Names() []string {
 // Group is the heading that an option belongs under, or "" for one that the table does not have.
 func Group(name string) string {
 	if o := find(name); o != nil {
-		return o.group
+		return o.group.String()
 	}
 	return ""
 }
 
-// listed takes a list of options with bounds apart and keeps those that count in release r.
+// inRelease takes a list of options with bounds apart and keeps those that count in release r.
 func inRelease(list string, r Release) []string {
 	var names []string
 	for _, item := range strings.Fields(list) {
 		if name, bound, ok := strings.Cut(item, "<="); ok {
-			if r.after(bound) {
+			if b, _ := ParseRelease(bound); r.series().Compare(b) > 0 {
 				continue
 			}
 			item = name
 		} else if name, bound, ok := strings.Cut(item, ">="); ok {
-			if r.before(bound) {
+			if b, _ := ParseRelease(bound); r.series().Compare(b) < 0 {
 				continue
 			}
 			item = name

@@ -26,15 +26,18 @@ func TestParseRelease(t *testing.T) {
 
 func TestBounds(t *testing.T) {
 	for _, test := range []struct {
-		release, bound string
-		before, after  bool
+		release       string
+		bound         series
+		text          string
+		before, after bool
 	}{
-		{"4.6.7", "4.6", false, false}, {"4.7.0", "4.6", false, true}, {"4.5.9", "4.6", true, false},
-		{"6.9.1", "6.10", true, false}, {"2.6.32.61", "2.6.32", false, false}, {"2.6.38", "2.6.39", true, false},
-		{"3.0.1", "2.6.39", false, true}, {"6.1.0", "", false, false},
+		{"4.6.7", 4_6, "4.6", false, false}, {"4.7.0", 4_6, "4.6", false, true}, {"4.5.9", 4_6, "4.6", true, false},
+		{"6.9.1", 6_10, "6.10", true, false}, {"2.6.32.61", 2_6_32, "2.6.32", false, false}, {"2.6.38", 2_6_39, "2.6.39", true, false},
+		{"3.0.1", 2_6_39, "2.6.39", false, true}, {"5.0.1", 5_0, "5.0", false, false}, {"2.6.18", 2_6_20, "2.6.20", true, false},
+		{"7.2.13", 7_1, "7.1", false, true}, {"6.1.0", 0, "0.0", false, false},
 	} {
 		r, _ := ParseRelease(test.release)
-		if r.before(test.bound) != test.before || r.after(test.bound) != test.after {
+		if r.before(test.bound) != test.before || r.after(test.bound) != test.after || test.bound.String() != test.text {
 			t.Errorf("%s against %s: before %v, after %v", test.release, test.bound, r.before(test.bound), r.after(test.bound))
 		}
 	}

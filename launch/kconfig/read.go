@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/dockerlaunch/dockerlaunch/launch/kconfig/unpack"
@@ -45,18 +46,11 @@ func (e *NotFoundError) Error() string {
 // Is makes it fs.ErrNotExist.
 func (e *NotFoundError) Is(target error) bool { return target == fs.ErrNotExist }
 
-// Read reads a configuration from a file: plain text, packed with gzip, xz, zstd, bzip2, lzma or lz4, or within a kernel image
+// Read reads a configuration from a file: plain text, packed with gzip, xz, zstd, lzma or lz4, or within a kernel image
 // or a module (vmlinuz, vmlinux, Image, configs.ko) built with CONFIG_IKCONFIG, whatever the file is called. What it takes is
 // bounded by MaxFile, MaxConfig and MaxImage; it never waits for a FIFO or a device.
 func Read(name string) (*Config, error) {
-	return read(name, func() (*os.File, error) { return os.OpenFile(name, flags, 0) })
-}
-
-// flags let the opening of a FIFO or a device return, and take no terminal for one's own.
-const flags = os.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY
-
-func read(name string, open func() (*os.File, error)) (*Config, error) {
-	data, err := slurp(name, open)
+	data, err := slurp(name)
 	if err != nil {
 		return nil, fmt.Errorf("reading a kernel configuration: %w", err)
 	}
@@ -68,8 +62,9 @@ func read(name string, open func() (*os.File, error)) (*Config, error) {
 	return c, nil
 }
 
-func slurp(name string, open func() (*os.File, error)) ([]byte, error) {
-	f, err := open()
+func slurp(name string) ([]byte, error) {
+	// Opening a FIFO or a device must return, and a terminal not become one's own.
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -183,18 +178,16 @@ func Candidates(release string) []string {
 // none the error is a *NotFoundError; one that is there and cannot be read is an error that says so, unless a later place has
 // one. unread are these errors where a configuration was found all the same.
 func Find(root, release string) (c *Config, unread []error, err error) {
-	tree, err := os.OpenRoot(root)
-	if err != nil {
+	if root, err = filepath.EvalSymlinks(root); err != nil {
 		return nil, nil, fmt.Errorf("looking for a kernel configuration: %w", err)
 	}
-	defer tree.Close()
 	missing := &NotFoundError{}
 	for _, name := range Candidates(release) {
 		if root != "/" && strings.HasPrefix(name, "proc/") {
 			continue
 		}
-		full := path.Join(root, name)
-		c, err := read(full, func() (*os.File, error) { return tree.OpenFile(name, flags, 0) })
+		full := filepath.Join(root, name)
+		c, err := readWithin(root, full)
 		switch {
 		case err == nil:
 			return c, unread, nil
@@ -208,4 +201,17 @@ func Find(root, release string) (c *Config, unread []error, err error) {
 		return nil, nil, errors.Join(unread...)
 	}
 	return nil, nil, missing
+}
+
+// readWithin is Read, of a file that has to lie below root when links are followed: one that leads out of a tree that is only
+// looked at leads to a file of this system's.
+func readWithin(root, name string) (*Config, error) {
+	real, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading a kernel configuration: %w", err)
+	}
+	if root != "/" && !strings.HasPrefix(real, root+"/") {
+		return nil, fmt.Errorf("reading a kernel configuration: %s is a link that leads out of %s, to %s", name, root, real)
+	}
+	return Read(name)
 }

@@ -59,15 +59,35 @@ func (r Release) series() Release {
 	return Release{r.Major, r.Minor, 0}
 }
 
-// before tells whether r is of an older series than bound, as a table writes it ("6.12", "2.6.32"). No bound is the
-// beginning of time.
-func (r Release) before(bound string) bool {
-	b, ok := ParseRelease(bound)
-	return ok && r.series().Compare(b) < 0
+// series is a bound as the table writes it: 6_12 is 6.12, and 2_6_32 is 2.6.32. 0 is no bound. Majors have one digit.
+type series uint16
+
+func (s series) release() Release {
+	major, scale := int(s), 1
+	for major >= 10 {
+		major, scale = major/10, scale*10
+	}
+	rest := int(s) - major*scale
+	if major == 2 { // always 2.6
+		return Release{2, 6, rest - 6*scale/10}
+	}
+	return Release{major, rest, 0}
+}
+
+func (s series) String() string {
+	r := s.release()
+	if r.Major == 2 {
+		return r.String()
+	}
+	return strconv.Itoa(r.Major) + "." + strconv.Itoa(r.Minor)
+}
+
+// before tells whether r is of an older series than bound. No bound is the beginning of time.
+func (r Release) before(bound series) bool {
+	return bound != 0 && r.series().Compare(bound.release()) < 0
 }
 
 // after tells whether r is of a newer series than bound. No bound is the end of time.
-func (r Release) after(bound string) bool {
-	b, ok := ParseRelease(bound)
-	return ok && r.series().Compare(b) > 0
+func (r Release) after(bound series) bool {
+	return bound != 0 && r.series().Compare(bound.release()) > 0
 }

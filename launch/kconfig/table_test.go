@@ -42,7 +42,7 @@ func TestTableIsSound(t *testing.T) {
 	}
 	for _, name := range names {
 		o := find(name)
-		bounds := []string{o.since, o.until, o.asked}
+		var bounds []string
 		for _, item := range strings.Fields(o.alt + " " + o.needs + " " + o.instead) {
 			n, bound, _ := strings.Cut(item, "=")
 			n = strings.TrimRight(n, "<>")
@@ -55,14 +55,19 @@ func TestTableIsSound(t *testing.T) {
 			bounds = append(bounds, bound)
 		}
 		for _, b := range bounds {
-			if r, ok := ParseRelease(b); b != "" && (!ok || r.before("2.6.18")) {
+			if r, ok := ParseRelease(b); b != "" && (!ok || r.before(2_6_18)) {
 				t.Errorf("%s: the bound %q is no release", name, b)
 			}
 		}
-		if r, ok := ParseRelease(o.since); ok && r.after(o.until) || ok && r.after(o.asked) {
+		for _, b := range []series{o.since, o.until, o.asked} {
+			if r := b.release(); b != 0 && (r.before(2_6_18) || r.Major > 7 || r.Minor > 30 || r.Patch > 39) {
+				t.Errorf("%s: the bound %d is no release", name, b)
+			}
+		}
+		if r := o.since.release(); r.after(o.until) || r.after(o.asked) {
 			t.Errorf("%s: comes with %s, goes with %s, asked for until %s", name, o.since, o.until, o.asked)
 		}
-		if o.lost == "" || o.severity == "" || o.group == "" || o.worse != 0 && o.worst == "" {
+		if o.lost == "" || o.worse != 0 && o.worst <= o.severity {
 			t.Errorf("%s: a field is empty", name)
 		}
 		if o.kind == tristate && o.module == "" && name != "CRYPTO_AEAD" {
@@ -73,7 +78,7 @@ func TestTableIsSound(t *testing.T) {
 				t.Errorf("%s: %q", name, text)
 			}
 		}
-		if Group(name) != o.group {
+		if Group(name) != o.group.String() {
 			t.Errorf("%s: group %s", name, Group(name))
 		}
 	}
@@ -145,15 +150,15 @@ func TestEveryOption(t *testing.T) {
 		o := find(name)
 		conditions := everything(o)
 		last := o.until
-		if o.asked != "" {
+		if o.asked != 0 {
 			last = o.asked
 		}
 		inside := []string{"2.6.27", "6.18.1"}
-		if o.since != "" {
-			inside[0] = o.since
+		if o.since != 0 {
+			inside[0] = o.since.String()
 		}
-		if last != "" {
-			inside[1] = last
+		if last != 0 {
+			inside[1] = last.String()
 		}
 		for _, release := range inside {
 			off := map[string]string{name: "n"}
@@ -189,8 +194,8 @@ func TestEveryOption(t *testing.T) {
 		outside := func(release string, set map[string]string) finding.Status {
 			return verdictOn(t, all(release, set), conditions, nil, "CONFIG_"+name).Status
 		}
-		if last != "" {
-			r, _ := ParseRelease(last)
+		if last != 0 {
+			r := last.release()
 			after := Release{r.Major, r.Minor + 1, 0}
 			if r.Major == 2 {
 				after = Release{2, 6, r.Patch + 1}
@@ -202,7 +207,7 @@ func TestEveryOption(t *testing.T) {
 				t.Errorf("%s on all the same in %s: %s", name, after, got)
 			}
 		}
-		if r, ok := ParseRelease(o.since); ok && o.marks&predate == 0 && o.marks&unwanted == 0 {
+		if r := o.since.release(); o.since != 0 && o.marks&predate == 0 && o.marks&unwanted == 0 {
 			before := Release{r.Major, r.Minor - 1, 0}
 			if r.Major == 2 {
 				before = Release{2, 6, r.Patch - 1}

@@ -3,7 +3,6 @@ package unpack
 
 import (
 	"bytes"
-	"compress/bzip2"
 	"compress/gzip"
 	"encoding/binary"
 	"errors"
@@ -30,7 +29,7 @@ var (
 // Format is a packing.
 type Format string
 
-// The packings, named as the kernel's options do.
+// The packings, named as the kernel's options do. Bzip2 and LZO are known and not read: no distribution packs with them.
 const (
 	None  Format = ""
 	Gzip  Format = "gzip"
@@ -103,23 +102,10 @@ func NewReader(f Format, data []byte) (io.Reader, error) {
 			return nil, fmt.Errorf("%w: lzma asks for a dictionary of %d bytes", ErrWindow, window)
 		}
 		return lzma.ReaderConfig{DictCap: max(int(window), lzma.MinDictCap)}.NewReader(r)
-	case Bzip2:
-		return bzip2Reader{bzip2.NewReader(r)}, nil
 	case LZ4:
 		return newLZ4(data)
 	}
 	return nil, fmt.Errorf("%w: %s", ErrUnsupported, f)
-}
-
-// bzip2Reader ends where the first stream does.
-type bzip2Reader struct{ from io.Reader }
-
-func (b bzip2Reader) Read(p []byte) (int, error) {
-	n, err := b.from.Read(p)
-	if err == bzip2.StructuralError("bad magic value in continuation file") {
-		err = io.EOF
-	}
-	return n, err
 }
 
 // zstdReader ends where the first frame does: what follows it, in a kernel image, is no further frame.
