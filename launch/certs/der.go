@@ -159,6 +159,7 @@ func (r *reader) time() time.Time {
 	t := time.Date(year, time.Month(n[2]), n[3], n[4], n[5], n[6], 0, time.UTC)
 	if t.Year() != year || int(t.Month()) != n[2] || t.Day() != n[3] || t.Hour() != n[4] || t.Minute() != n[5] || t.Second() != n[6] {
 		r.fail() // the 31st of February
+		return time.Time{}
 	}
 	return t
 }

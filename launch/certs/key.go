@@ -145,8 +145,8 @@ func readSEC1(r *reader, parameters []byte) (*privateKey, error) {
 	s := r.sub(tagSequence)
 	version := s.unsigned()
 	secret := s.take(tagOctets)
-	if s.peek(contextExplicit | 0) {
-		parameters = s.take(contextExplicit | 0)
+	if s.peek(contextExplicit) {
+		parameters = s.take(contextExplicit)
 	}
 	if s.failed || len(version) != 1 || version[0] != 1 {
 		return nil, errDER

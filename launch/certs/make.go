@@ -79,13 +79,13 @@ func certificateFor(p profile, subject []byte, key publicKey, w Wanted, from, to
 		list = append(list, extension(oidExtKeyUsage, false, sequence(oid(p.usage)))...)
 	}
 	list = append(list, extension(oidSubjectKeyID, false, value(tagOctets, key.id()))...)
-	list = append(list, extension(oidAuthorityKeyID, false, sequence(value(contextImplicit|0, issuerID)))...)
+	list = append(list, extension(oidAuthorityKeyID, false, sequence(value(contextImplicit, issuerID)))...)
 	if names := alternatives(w); names != nil && p.usage == oidServerAuth {
 		list = append(list, extension(oidSubjectAltName, false, names)...)
 	}
 	algorithm := signer.algorithm()
 	tbs := sequence(
-		value(contextExplicit|0, integer([]byte{2})), integer(serial), algorithm, issuerName,
+		value(contextExplicit, integer([]byte{2})), integer(serial), algorithm, issuerName,
 		sequence(timeValue(from), timeValue(to)), subject, key.info(),
 		value(contextExplicit|3, sequence(list)),
 	)

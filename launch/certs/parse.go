@@ -80,8 +80,8 @@ func parseCertificate(raw []byte) (*certificate, error) {
 
 // readBody reads the part that is signed.
 func (c *certificate) readBody(r *reader) bool {
-	if r.peek(contextExplicit | 0) {
-		version := r.sub(contextExplicit | 0)
+	if r.peek(contextExplicit) {
+		version := r.sub(contextExplicit)
 		if n := version.unsigned(); version.failed || len(n) > 1 || len(n) == 1 && n[0] > 2 {
 			return false
 		}
@@ -161,8 +161,8 @@ func (c *certificate) readExtension(list *reader) {
 		c.keyID = r.take(tagOctets)
 	case oidAuthorityKeyID:
 		s := r.sub(tagSequence)
-		if s.peek(contextImplicit | 0) {
-			c.issuerID = s.take(contextImplicit | 0)
+		if s.peek(contextImplicit) {
+			c.issuerID = s.take(contextImplicit)
 		}
 		r.failed = r.failed || s.failed
 	default:
