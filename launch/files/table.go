@@ -48,7 +48,9 @@ func resolvConf(nameservers []string) string {
 	if len(nameservers) == 0 {
 		return "# No name server was known when dockerlaunch made this file: add a line \"nameserver ADDRESS\".\n"
 	}
+	// Package network replaces a file that says this in its first line when it learns of others.
 	var b strings.Builder
+	b.WriteString("# dockerlaunch made this file out of the kernel's ip= option. Take this line out and it is yours.\n")
 	for _, server := range nameservers {
 		b.WriteString("nameserver " + server + "\n")
 	}

@@ -75,8 +75,8 @@ func routes() ([]rtnl.Route, error) {
 func ipv6() (bool, error) {
 	_, err := os.Stat("/proc/net/if_inet6")
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return false, nil // also where /proc is not mounted yet
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+			return false, nil // also where /proc is not mounted yet, or cannot be
 		}
 		return false, fmt.Errorf("looking whether there is IPv6: %w", err)
 	}

@@ -64,12 +64,16 @@ const maxPools = 16
 // Docker's networks leaves out all that come before it in Docker's order as well.
 func ChoosePools(f Facts) Pools {
 	taken := occupied(f, false)
+	outer := outerPools(f)
 	why := collisions(taken)
+	if len(why) == 0 && len(outer) > 0 {
+		why = []string{"those of the Docker around this one, up to " + outer[len(outer)-1].String()}
+	}
 	if len(why) == 0 {
 		return Pools{}
 	}
 	result := Pools{Why: "Docker's own networks would collide with " + strings.Join(why, ", ")}
-	pools := free(dockerPools(), append(prefixes(taken), outerPools(f)...))
+	pools := free(dockerPools(), append(prefixes(taken), outer...))
 	if len(pools) == 0 {
 		pools = free(dockerPools(), prefixes(taken))
 	}

@@ -56,6 +56,14 @@ func TestChoosePools(t *testing.T) {
 			"base=172.19.0.0/16,size=16 base=172.20.0.0/14,size=16 base=172.24.0.0/14,size=16 base=172.28.0.0/14,size=16 base=192.168.0.0/16,size=20", "172.17.0.0/16 (on eth0)"},
 		"eth0=172.18.0.2/16 0.0.0.0/0 ext=172.17.0.1": {"172.19.0.1/16",
 			"base=172.20.0.0/14,size=16 base=172.24.0.0/14,size=16 base=172.28.0.0/14,size=16 base=192.168.0.0/16,size=20", "172.17.0.1/32 (a name server)"},
+		// The third without a word of the first, and one on a network that a user made.
+		"eth0=172.18.0.2/16 0.0.0.0/0 dns=127.0.0.11": {"172.19.0.1/16",
+			"base=172.20.0.0/14,size=16 base=172.24.0.0/14,size=16 base=172.28.0.0/14,size=16 base=192.168.0.0/16,size=20", "the Docker around this one, up to 172.18.0.0/16"},
+		"eth0=192.168.16.2/20 0.0.0.0/0": {"192.168.32.1/20",
+			"base=192.168.48.0/20,size=20 base=192.168.64.0/18,size=20 base=192.168.128.0/17,size=20", "192.168.16.0/20"},
+		"eth0=192.168.240.2/20 0.0.0.0/0": {"172.17.0.1/16", // the last one: there is nothing behind it
+			"base=172.18.0.0/16,size=16 base=172.19.0.0/16,size=16 base=172.20.0.0/14,size=16 base=172.24.0.0/14,size=16 base=172.28.0.0/14,size=16 " +
+				"base=192.168.0.0/17,size=20 base=192.168.128.0/18,size=20 base=192.168.192.0/19,size=20 base=192.168.224.0/20,size=20", "192.168.240.0/20"},
 		"eth0=172.21.0.2/16 10.9.0.0/16 172.17.5.0/24": {"172.22.0.1/16",
 			"base=172.23.0.0/16,size=16 base=172.24.0.0/14,size=16 base=172.28.0.0/14,size=16 base=192.168.0.0/16,size=20", "172.17.5.0/24 (a route through eth0)"},
 		// Started again in the same place: the bridge stays, and so do the pools.

@@ -50,7 +50,10 @@ func TestParse(t *testing.T) {
 		"# ExtServers: [\n# ExtServers: host() x ]\n": {},
 		// As package launch/files makes it.
 		"# No name server was known when dockerlaunch made this file: add a line \"nameserver ADDRESS\".\n": {Ours: true},
-		"nameserver 192.0.2.53\n# dockerlaunch made this file\n":                                            {Nameservers: addrs("192.0.2.53")},
+		"# dockerlaunch made this file out of the kernel's ip= option. Take this line out and it is yours.\nnameserver 192.0.2.53\n": {
+			Nameservers: addrs("192.0.2.53"), Ours: true,
+		},
+		"nameserver 192.0.2.53\n# dockerlaunch made this file\n": {Nameservers: addrs("192.0.2.53")},
 	} {
 		got, err := Parse(strings.NewReader(text))
 		if diff := cmp.Diff(want, got, equal); diff != "" || err != nil {
