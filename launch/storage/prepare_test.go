@@ -205,7 +205,7 @@ func TestFormattingLosesWrites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const unit = 4096
+	const unit = 1024
 	var written []int64
 	for at := int64(0); at < markerAt(size)/unit*unit; at += unit {
 		if !allAre(whole[at:at+unit], 0) {
@@ -229,6 +229,15 @@ func TestFormattingLosesWrites(t *testing.T) {
 			t.Fatalf("with %d of %d lost: %+v, %v", lost, len(written), c, err)
 		}
 	}
+	// A second attempt that is cut short before it writes anything leaves the first one's superblock.
+	r.before = func(_ string, cmd *exec.Cmd) { cmd.Path = tool(t, "false") }
+	if _, err := (Preparer{Runner: r}).Apply(t.Context(), decide(t, device, t.TempDir(), true)); !errors.Is(err, ErrProgram) {
+		t.Fatal(err)
+	}
+	if c := diskAt(t, device).Content; c.Kind != Interrupted || c.Marker.UUID != testUUID {
+		t.Fatalf("after a second attempt: %+v", c)
+	}
+	r.before = nil
 	// Somebody has mounted it meanwhile: then it is theirs.
 	target := t.TempDir()
 	if err := unix.Mount(device, target, "ext4", 0, ""); err != nil {
