@@ -19,9 +19,7 @@ import (
 // TestImageFromScratch builds the image of the README's Dockerfile in an outer Docker, runs it there as a privileged
 // container, and uses the Docker inside.
 func TestImageFromScratch(t *testing.T) {
-	o := options(t, "dockerd", "-s", "overlay2")
-	o.Binds = []sandbox.Bind{{Source: program(t, "testdata/runtime"), Target: "/usr/local/sbin/runc"}}
-	s := startReady(t, o)
+	s := startReady(t, options(t, "dockerd", "-s", "overlay2"))
 	importProbe(t, s)
 	if out, err := tryDocker(t, s, nil, "save", "-o", "/tmp/probe.tar", "probe"); err != nil {
 		t.Fatalf("%v\n%s", err, out)

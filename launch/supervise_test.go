@@ -131,10 +131,12 @@ func TestReport(t *testing.T) {
 		Steps   []struct{ Name, Lane, Outcome string }
 		Events  []struct{ Who, What string }
 	}
-	data, err := os.ReadFile(inside(s, "/run/dockerlaunch/report.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	var data []byte
+	eventually(t, "report", func() bool {
+		var err error
+		data, err = os.ReadFile(inside(s, "/run/dockerlaunch/report.json"))
+		return err == nil
+	})
 	if err := json.Unmarshal(data, &run); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -61,6 +62,24 @@ func (l Link) Apply(context.Context) (kept bool, err error) {
 func Fragment(path string) (flags []string, daemonJSON string) {
 	return []string{"--add-runtime", AltName + "=" + path, "--default-runtime", AltName},
 		fmt.Sprintf(`{"default-runtime":%s,"runtimes":{%s:{"path":%s}}}`, quote(AltName), quote(AltName), quote(path))
+}
+
+// beyond is the environment for what find found: its folder and those behind it are all of PATH. Another wrapper by the
+// name of runc, which looks for the real one as we do, would otherwise find us again, and so on for ever.
+func beyond(environ []string, found string) []string {
+	dir := filepath.Dir(found)
+	environ = slices.Clone(environ)
+	for i, entry := range environ {
+		path, ok := strings.CutPrefix(entry, "PATH=")
+		if !ok {
+			continue
+		}
+		dirs := filepath.SplitList(path)
+		if at := slices.IndexFunc(dirs, func(d string) bool { return filepath.Clean(d) == dir }); at > 0 {
+			environ[i] = "PATH=" + strings.Join(dirs[at:], string(filepath.ListSeparator))
+		}
+	}
+	return environ
 }
 
 // find looks for runc in PATH as the shim does, and passes by what is this very program: the link, and copies by its name.

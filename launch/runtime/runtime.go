@@ -66,7 +66,7 @@ func Main(argv, environ []string, stderr io.Writer) int {
 	}
 	mend(argv)
 	argv = append([]string{Name}, argv[min(1, len(argv)):]...)
-	err = unix.Exec(path, argv, environ)
+	err = unix.Exec(path, argv, beyond(environ, path))
 	fmt.Fprintf(stderr, "%s: executing %s: %v\n", AltName, path, err)
 	return exitNotFound
 }

@@ -325,3 +325,19 @@ func TestWarn(t *testing.T) {
 		t.Errorf("%s", second)
 	}
 }
+
+// TestBeyond: a second wrapper that looks for runc in PATH must not find the first again.
+func TestBeyond(t *testing.T) {
+	for path, want := range map[string]string{
+		"/run/dl/bin:/usr/local/sbin:/usr/bin":         "/usr/local/sbin:/usr/bin",
+		"/usr/local/sbin/:/usr/bin":                    "/usr/local/sbin/:/usr/bin",
+		"/x:/run/dl/bin:/usr/local/sbin/../sbin:/tail": "/usr/local/sbin/../sbin:/tail",
+		"/nothing:/of:/it":                             "/nothing:/of:/it",
+	} {
+		environ := []string{"A=b", "PATH=" + path}
+		got := beyond(environ, "/usr/local/sbin/runc")
+		if got[1] != "PATH="+want || got[0] != "A=b" || environ[1] != "PATH="+path {
+			t.Errorf("%s: %q, want %s", path, got, want)
+		}
+	}
+}
