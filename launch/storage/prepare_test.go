@@ -212,7 +212,7 @@ func TestFormattingLosesWrites(t *testing.T) {
 			written = append(written, at)
 		}
 	}
-	if len(written) < 10 || written[0] != 0 {
+	if len(written) < 10 || written[0] != 1024 {
 		t.Fatalf("mkfs wrote %d blocks of %d bytes", len(written), unit)
 	}
 	random := rand.New(rand.NewPCG(1, 2))
