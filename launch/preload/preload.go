@@ -54,7 +54,8 @@ func (o Outcome) String() string {
 	return fmt.Sprintf("%s is loaded: %s", o.Name, strings.Join(o.Images, ", "))
 }
 
-// Archive tells whether a file's name is that of an archive that docker load takes.
+// Archive tells whether a file's name is that of an archive that docker load takes. The daemon unpacks it: xz by the
+// program xz, and zstd since 23.0.
 func Archive(name string) bool {
 	for _, suffix := range []string{".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tar.bz2"} {
 		if len(name) > len(suffix) && strings.HasSuffix(name, suffix) && name[0] != '.' {
