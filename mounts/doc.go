@@ -10,6 +10,8 @@
 // compared and printed before anything is changed. A Mount is applied in three parts, each usable alone: Observe reads what
 // stands at a target, Mount.Decide is a pure function of that, and Apply carries it out and looks again.
 //
+// RootMove and RootSwitch leave an initramfs, at the beginning of a machine's life, and UnmountAll is for its end.
+//
 // Observe needs no /proc: it asks statx(2) and statfs(2), and uses the mount table (Read, Parse) only to name what those
 // cannot tell apart, for example a devtmpfs from a tmpfs.
 //

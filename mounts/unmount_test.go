@@ -298,6 +298,59 @@ func unmounted(t *testing.T, target string) bool {
 	return !ok || e.Target != target
 }
 
+// A loop device keeps its file's filesystem busy, with no process to be seen.
+func TestUnmountLoop(t *testing.T) {
+	if !testenv.InNamespaces(t, unix.CLONE_NEWPID) {
+		return
+	}
+	losetup, err := exec.LookPath("losetup")
+	if err != nil {
+		t.Fatalf("install mount: %v", err)
+	}
+	// The name is this test's alone: all namespaces see all loop devices.
+	dir := "/unmount-loop-" + filepath.Base(filepath.Dir(t.TempDir()))
+	target := mkdir(t, os.TempDir()+dir)
+	mountAtTest(t, "x", target, "tmpfs", 0, "")
+	write(t, target+"/disk", strings.Repeat("x", 1<<20))
+	out, err := exec.Command(losetup, "--find", "--show", target+"/disk").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	loop := strings.TrimSpace(string(out))
+	name := filepath.Base(loop)
+	var st unix.Stat_t
+	if err := unix.Stat(loop, &st); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := os.Stat("/sys/block/" + name + "/loop/backing_file"); err == nil {
+			t.Errorf("%s is still in use: %v", loop, freeLoop("/dev/"+name))
+		}
+	})
+	mountAtTest(t, "tmpfs", mkdir(t, target+"/../root"), "tmpfs", 0, "")
+	root := filepath.Clean(target + "/../root")
+	mountAtTest(t, target, mkdir(t, root+dir), "", unix.MS_MOVE, "")
+	if err := errors.Join(unix.Chdir(root), unix.Mount(".", "/", "", unix.MS_MOVE, ""), unix.Chroot("."), unix.Chdir("/")); err != nil {
+		t.Fatal(err)
+	}
+	mountAtTest(t, "proc", mkdir(t, "/proc"), "proc", 0, "")
+	mountAtTest(t, "sysfs", mkdir(t, "/sys"), "sysfs", 0, "")
+	mkdir(t, "/dev")
+	if err := unix.Mknod("/dev/"+name, unix.S_IFBLK|0o600, int(st.Rdev)); err != nil {
+		t.Fatal(err)
+	}
+	u := quick()
+	u.Keep = append(u.Keep, "/sys")
+	u.Retries, u.Loops = 50, true
+	report, results := run(t, t.Context(), u)
+	if r := results[dir]; r.Outcome != Unmounted || r.Tries < 2 {
+		t.Errorf("%+v", r)
+	}
+	if len(report.Released) != 1 || report.Released[0] != name+" on "+dir+"/disk" {
+		t.Errorf("released %q", report.Released)
+	}
+}
+
 // A root that is written to cannot be made read-only, and the message tells by whom.
 func TestSealRootBusy(t *testing.T) {
 	if !testenv.InNamespaces(t, unix.CLONE_NEWPID) {
