@@ -101,6 +101,13 @@ run: rootfs build/hello ## start Docker in namespaces of its own, run a containe
 	go build -o build/bin/sandbox ./cmd/sandbox
 	@build/bin/sandbox --root $(ROOTFS) --launcher build/dockerlaunch --hello build/hello --state build/run $(if $(filter 1,$(NAT)),--nat)
 
+# Compose, which the tests have read the example that is for it.
+build/compose/docker-compose:
+	scripts/fetch-packages --suite trixie --dest build/packages/compose --no-deps docker-compose
+	mkdir -p build/compose
+	dpkg-deb -x build/packages/compose/docker-compose_*.deb build/compose/tree
+	ln -sf tree/usr/libexec/docker/cli-plugins/docker-compose $@
+
 .PHONY: test
 # What the tests boot.
 test: VM_KERNEL := 6.12
@@ -109,6 +116,7 @@ test: rootfs image build/hello ## every layer of tests that this machine can run
 # Without a network, or on another architecture, the other layers are still worth running: the machine tests say in the last
 # lines that they did not run. Under CI=true nothing may be left out.
 	scripts/fetch-qemu || { [ '$(CI)' != true ] && echo 'the machine tests lack something, for the reason above'; }
+	@$(MAKE) -s build/compose/docker-compose || [ '$(CI)' != true ]
 	[ ! -e build/vm/kernel-$(VM_KERNEL) ] || $(INITRAMFS)
 	@FUZZTIME=$(FUZZTIME) scripts/test
 
