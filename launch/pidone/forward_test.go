@@ -248,8 +248,13 @@ func TestStormLosesNothing(t *testing.T) {
 		return
 	}
 	storm := spawn(t, i, shell(`while :; do kill -USR1 1; kill -40 1; done`))
-	for _, s := range []unix.Signal{unix.SIGUSR1, 40} {
-		for <-i.Signals() != s {
+	began := uint64(0)
+	for deadline := time.After(patience); began&bit(unix.SIGUSR1) == 0 || began&bit(40) == 0; {
+		select {
+		case s := <-i.Signals():
+			began |= bit(s)
+		case <-deadline:
+			t.Fatalf("the storm does not begin: %#x", began)
 		}
 	}
 	for round := range 200 {
