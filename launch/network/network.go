@@ -3,11 +3,11 @@ package network
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,16 +18,25 @@ type Loopback struct{}
 // String tells what Apply does.
 func (Loopback) String() string { return "bring up lo" }
 
-// Apply brings lo up; the kernel then gives it 127.0.0.1 and ::1 by itself.
+// Apply brings lo up (netdevice(7)); the kernel then gives it 127.0.0.1 and ::1 by itself.
 func (Loopback) Apply(context.Context) (kept bool, err error) {
-	link, err := netlink.LinkByName("lo")
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false, fmt.Errorf("making a socket to bring up lo: %w", err)
+	}
+	defer func() { err = errors.Join(err, unix.Close(fd)) }()
+	lo, err := unix.NewIfreq("lo")
 	if err != nil {
 		return false, fmt.Errorf("finding lo: %w", err)
 	}
-	if link.Attrs().RawFlags&unix.IFF_UP != 0 {
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, lo); err != nil {
+		return false, fmt.Errorf("finding lo: %w", err)
+	}
+	if lo.Uint16()&unix.IFF_UP != 0 {
 		return true, nil
 	}
-	if err := netlink.LinkSetUp(link); err != nil {
+	lo.SetUint16(lo.Uint16() | unix.IFF_UP)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo); err != nil {
 		return false, fmt.Errorf("bringing up lo: %w", err)
 	}
 	return false, nil
