@@ -157,6 +157,8 @@ func TestFatalWithoutWayOut(t *testing.T) {
 	select {
 	case <-ended:
 		t.Error("it came back")
+	case a := <-tried:
+		t.Errorf("the second call tries to %s", a)
 	case <-time.After(300 * time.Millisecond):
 	}
 }

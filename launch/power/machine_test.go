@@ -19,7 +19,7 @@ func TestMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := vm.Start(t, vm.Options{
-		Kernel: k, Memory: 512, Limit: 5 * time.Minute,
+		Kernel: k, Memory: 512, Limit: 8 * time.Minute,
 		Init: vm.GoBuild(t, "./launch/power/testdata/init", "build"),
 		Trees: []vm.Tree{k.ModulesTree(func(rel string) bool {
 			return !strings.HasPrefix(rel, "kernel/") || strings.Contains(rel, "virtio") || strings.Contains(rel, "acpi/") ||
@@ -35,7 +35,7 @@ func TestMachine(t *testing.T) {
 	})
 	wait := func(pattern string) {
 		t.Helper()
-		if _, err := m.WaitFor(pattern, 2*time.Minute); err != nil {
+		if _, err := m.WaitFor(pattern, 4*time.Minute); err != nil {
 			t.Fatalf("%v\n%s", err, m.Console())
 		}
 	}

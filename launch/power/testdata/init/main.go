@@ -48,7 +48,7 @@ func main() {
 	words := strings.Fields(line)
 	log := console(words)
 
-	load("virtio_blk")
+	load("virtio_pci", "virtio_blk")
 	data, err := os.ReadFile("/proc/sys/kernel/panic")
 	check(err)
 	fatal := &power.Fatal{
@@ -235,10 +235,8 @@ func buttons() power.Action {
 	go func() { ended <- power.WatchButtons(ctx, "", func(a power.Action) { pressed <- a }) }()
 	time.Sleep(200 * time.Millisecond) // so that it finds no folder at first; either way it has to work
 	load("button", "evdev")
-	for found := 0; found == 0; time.Sleep(20 * time.Millisecond) {
-		devices, err := filepath.Glob("/dev/input/event*")
-		check(err)
-		found = len(devices)
+	for deadline := time.Now().Add(time.Minute); !watched("Power Button") && time.Now().Before(deadline); {
+		time.Sleep(20 * time.Millisecond)
 	}
 	say("ready", "for the power button")
 	say("button", <-pressed)
@@ -254,6 +252,25 @@ func buttons() power.Action {
 	action, ok := power.Request(s)
 	say("Ctrl-Alt-Del", s, action, ok)
 	return action
+}
+
+// watched tells whether this process holds the input device of the name open: what is pressed before is nobody's.
+func watched(name string) bool {
+	names, err := filepath.Glob("/sys/class/input/event*/device/name")
+	check(err)
+	for _, file := range names {
+		text, err := os.ReadFile(file)
+		check(err)
+		device := "/dev/input/" + filepath.Base(filepath.Dir(filepath.Dir(file)))
+		links, err := filepath.Glob("/proc/self/fd/*")
+		check(err)
+		for _, link := range links {
+			if goal, err := os.Readlink(link); err == nil && goal == device && strings.TrimSpace(string(text)) == name {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func applet() {
