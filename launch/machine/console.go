@@ -18,7 +18,9 @@ type Stdio string
 const (
 	// StdioOpen is a terminal, a pipe or a file.
 	StdioOpen Stdio = "open"
-	// StdioNull is /dev/null, which the Go runtime opens where the kernel left the descriptor closed.
+	// StdioNull is /dev/null, which the Go runtime opens where the kernel left the descriptor closed (runtime/fds_unix.go). In a
+	// tree without /dev/null it ends the program before main, and a PID 1 with it the machine: an initramfs needs the node for
+	// machines whose kernel finds no console.
 	StdioNull Stdio = "null"
 	// StdioClosed is a closed descriptor.
 	StdioClosed Stdio = "closed"
