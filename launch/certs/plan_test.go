@@ -278,6 +278,9 @@ func TestClocks(t *testing.T) {
 			for _, at := range test.valid {
 				verifyAll(t, dir, at)
 			}
+			if c := x509Of(t, dir, "ca/cert.pem"); !c.NotBefore.Equal(epoch()) && c.NotAfter.Sub(c.NotBefore) > (10*366+825)*day {
+				t.Errorf("it is valid from %v to %v", c.NotBefore, c.NotAfter)
+			}
 			last := test.starts[len(test.starts)-1]
 			if c := x509Of(t, dir, "ca/cert.pem"); !last.Before(clockFloor()) && c.NotBefore.Equal(epoch()) {
 				t.Error("what a wrong clock made is still there")

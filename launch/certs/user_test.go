@@ -105,6 +105,7 @@ func TestUsersOwnCA(t *testing.T) {
 	p384 := issue(t, nil, "p384", "Example P-384", nil)
 	between := issue(t, root, "p256", "Example Intermediate", nil)
 	impostor := issue(t, nil, "p256", "Example Root", nil)
+	twin := issue(t, nil, "p256", "Example Root", func(c *x509.Certificate) { c.SubjectKeyId = root.cert.SubjectKeyId })
 	good := issue(t, root, "p256", "server", serverCert(t))
 	change := func(f func(*x509.Certificate)) *authority {
 		return issue(t, root, "p256", "server", func(c *x509.Certificate) { serverCert(t)(c); f(c) })
@@ -123,10 +124,11 @@ func TestUsersOwnCA(t *testing.T) {
 		"another's key":           {roots: root.pem(), cert: good.pem(), key: root.keyPEM(t), says: "not the key of server/cert.pem", fatal: true},
 		"another root":            {roots: rsaRoot.pem(), cert: good.pem(), key: good.keyPEM(t), says: "has signed"},
 		"a root of the same name": {roots: impostor.pem(), cert: good.pem(), key: good.keyPEM(t), says: "has signed"},
-		"garbage":                 {roots: root.pem(), cert: []byte("garbage"), key: good.keyPEM(t), says: "no certificate", fatal: true},
-		"garbage for a root":      {roots: []byte("garbage"), cert: good.pem(), key: good.keyPEM(t), says: "no certificate", fatal: true},
-		"garbage for a key":       {roots: root.pem(), cert: good.pem(), key: []byte("garbage"), says: "no private key", fatal: true},
-		"a passphrase":            {roots: root.pem(), cert: good.pem(), key: []byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n"), says: "passphrase", fatal: true},
+		"a root of the same name and key identifier": {roots: twin.pem(), cert: good.pem(), key: good.keyPEM(t), says: "has signed"},
+		"garbage":            {roots: root.pem(), cert: []byte("garbage"), key: good.keyPEM(t), says: "no certificate", fatal: true},
+		"garbage for a root": {roots: []byte("garbage"), cert: good.pem(), key: good.keyPEM(t), says: "no certificate", fatal: true},
+		"garbage for a key":  {roots: root.pem(), cert: good.pem(), key: []byte("garbage"), says: "no private key", fatal: true},
+		"a passphrase":       {roots: root.pem(), cert: good.pem(), key: []byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n"), says: "passphrase", fatal: true},
 	} {
 		judgeUser(t, name, test.roots, test.cert, test.key, test.says, test.fatal)
 	}
@@ -248,6 +250,9 @@ func TestUsersCAWithKey(t *testing.T) {
 				t.Error(p)
 			}
 			verifyAll(t, dir, now)
+			if end := x509Of(t, dir, "server/cert.pem").NotAfter; end.After(root.cert.NotAfter) {
+				t.Errorf("it is valid until %v, which is longer than the CA", end)
+			}
 		}
 		if !bytes.Equal(read(t, dir, "ca/cert.pem"), root.pem()) {
 			t.Error("the user's CA was replaced")
@@ -255,6 +260,27 @@ func TestUsersCAWithKey(t *testing.T) {
 		if list, err := filepath.Glob(dir + "/*/*.old*"); len(list) > 0 || err != nil {
 			t.Errorf("its own were set aside: %q, %v", list, err)
 		}
+	}
+}
+
+// TestUsersServerUnderOurCA puts a user's own files beside the launcher's CA: they are replaced, and kept under another name.
+func TestUsersServerUnderOurCA(t *testing.T) {
+	dir := t.TempDir()
+	apply(t, dir, wanted(t), someTime)
+	server := issue(t, issue(t, nil, "p256", "Example Root", nil), "p256", "server", serverCert(t))
+	for range 2 * maxAside { // however often
+		write(t, server.pem(), dir, "server/cert.pem")
+		write(t, server.keyPEM(t), dir, "server/key.pem")
+		if p := apply(t, dir, wanted(t), someTime); verbs(p) != "ca:keep server:make client:keep" {
+			t.Fatal(p)
+		}
+	}
+	verifyAll(t, dir, someTime)
+	if !bytes.Equal(read(t, dir, "server/cert.pem.old"), server.pem()) {
+		t.Error("it is lost")
+	}
+	if list, err := filepath.Glob(dir + "/server/cert.pem.old*"); len(list) != maxAside || err != nil {
+		t.Errorf("%d were set aside, %v", len(list), err)
 	}
 }
 

@@ -214,6 +214,23 @@ func TestPingBounded(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 	}
+	silent := filepath.Join(shortDir(t), "s")
+	l, err := net.Listen("unix", silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			io.Copy(io.Discard, c) // until it gives up
+			c.Close()
+		}
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := Ping(ctx, Target{Socket: silent}); kind(t, err) != TimedOut || !strings.Contains(err.Error(), "reading its answer") {
+		t.Error(err)
+	}
 	for text, says := range map[string]string{
 		strings.Repeat("x", 100_000): "8192 bytes", "SSH-2.0-OpenSSH\r\n": "no HTTP/1", "": "without a word",
 	} {
