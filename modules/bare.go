@@ -100,7 +100,7 @@ func readInfos(dir string, files []string) ([]*Info, error) {
 	for range runtime.NumCPU() {
 		workers.Go(func() {
 			for i := range work {
-				infos[i], errs[i] = ReadInfo(filepath.Join(dir, files[i]))
+				infos[i], errs[i] = readInfoSafely(filepath.Join(dir, files[i]))
 			}
 		})
 	}
@@ -110,6 +110,16 @@ func readInfos(dir string, files []string) ([]*Info, error) {
 	close(work)
 	workers.Wait()
 	return infos, errors.Join(errs...)
+}
+
+// readInfoSafely turns a mistake in the reading of a file into an error: the process may be the machine's first.
+func readInfoSafely(path string) (info *Info, err error) {
+	defer func() {
+		if caught := recover(); caught != nil {
+			err = fmt.Errorf("reading %s: a mistake in this program: %v", path, caught)
+		}
+	}()
+	return ReadInfo(path)
 }
 
 // ReadInfo reads what a module says of itself.

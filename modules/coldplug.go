@@ -1,8 +1,10 @@
 package modules
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -28,86 +30,175 @@ type ColdplugResult struct {
 	Blacklisted []string
 }
 
-// Run reads every modalias below /sys/devices and loads what matches, again and again until no device has appeared for
-// Quiet. It is for a machine's first process alone: in a container the devices are the host's. The context bounds it; its
-// end is no error, as the devices that a caller needs may all be there.
-func (c *Coldplug) Run(ctx context.Context) (*ColdplugResult, error) {
-	quiet := c.Quiet
-	if quiet == 0 {
-		quiet = 500 * time.Millisecond
-	}
-	events, err := listenEvents()
-	if err != nil {
-		events = nil // without the kernel's events, as in a user namespace, the wait is a pause before the last look
-	}
-	defer events.close()
-	result := &ColdplugResult{}
-	seen := map[string]bool{}
-	tried := map[string]bool{}
-	settled := false // nothing appeared for the time of Quiet, and this is the last look
-	for ctx.Err() == nil {
-		aliases, err := modaliases(c.Loader.Kernel.sys("devices"))
-		if err != nil {
-			return result, err
-		}
-		aliases = slices.DeleteFunc(aliases, func(alias string) bool { return seen[alias] })
-		for _, alias := range aliases {
-			seen[alias] = true
-		}
-		result.Aliases = len(seen)
-		if err := c.load(ctx, aliases, tried, result); err != nil {
-			return result, err
-		}
-		if len(aliases) > 0 {
-			settled = false
-			continue // drivers were loaded, so look at once for what they found
-		}
-		if settled {
-			break
-		}
-		settled = !events.wait(ctx, quiet)
-	}
-	return result, nil
+// UnfinishedError tells that the time was over before all drivers were loaded. The devices that a caller needs may all be
+// there nevertheless.
+type UnfinishedError struct {
+	// Left are the modules that were not loaded, or that the kernel was still busy with.
+	Left []string
+	Err  error // of the context
 }
 
-// load loads what matches the aliases and was not tried before.
-func (c *Coldplug) load(ctx context.Context, aliases []string, tried map[string]bool, result *ColdplugResult) error {
-	x := c.Loader.Index
+func (e *UnfinishedError) Error() string {
+	if len(e.Left) == 0 {
+		return fmt.Sprintf("the search for devices did not come to an end: %v; what appeared last may lack its driver", e.Err)
+	}
+	return fmt.Sprintf("%d drivers were not loaded in time: %v; their devices may be missing: %s", len(e.Left), e.Err, strings.Join(e.Left, " "))
+}
+
+func (e *UnfinishedError) Unwrap() error { return e.Err }
+
+// Run loads what matches the modaliases below /sys/devices, and then what matches the devices that the kernel tells of,
+// while the drivers of others are still at work, until none has appeared for Quiet. It is for a machine's first process
+// alone: in a container the devices are the host's. The context bounds it; at its end the error is an *UnfinishedError, and
+// the result is valid as with no error.
+func (c *Coldplug) Run(ctx context.Context) (*ColdplugResult, error) {
+	p := plug{
+		Coldplug: c, result: &ColdplugResult{}, seen: map[string]bool{}, tried: map[string]bool{},
+		work: c.Loader.newWork(), done: make(chan loadedBatch),
+	}
+	if p.Quiet == 0 {
+		p.Quiet = 500 * time.Millisecond
+	}
+	err := p.run(ctx)
+	if err == nil && ctx.Err() != nil {
+		unfinished := &UnfinishedError{Err: ctx.Err()}
+		for _, s := range p.result.Steps {
+			if s.Outcome == Skipped {
+				unfinished.Left = append(unfinished.Left, s.Name)
+			}
+		}
+		err = unfinished
+	}
+	return p.result, err
+}
+
+// plug is a Coldplug at work.
+type plug struct {
+	*Coldplug
+	result *ColdplugResult
+	seen   map[string]bool // modaliases
+	tried  map[string]bool // modules
+	work   *work
+	busy   int // batches
+	done   chan loadedBatch
+}
+
+// loadedBatch is what became of the drivers for devices that were found together.
+type loadedBatch struct {
+	steps []StepResult
+	err   error
+}
+
+func (p *plug) run(ctx context.Context) error {
+	// Before the first look, so that no device is missed between.
+	events, err := listenEvents()
+	if err != nil {
+		events = nil // without the kernel's events, as in a user namespace, there is a last look after a pause
+	}
+	defer events.close()
+	aliases, err := modaliases(p.Loader.Kernel.sys("devices"))
+	if err == nil {
+		err = p.begin(ctx, aliases)
+	}
+	for quiet := time.Now().Add(p.Quiet); err == nil && ctx.Err() == nil; {
+		if p.busy > 0 {
+			quiet = time.Now().Add(p.Quiet) // drivers that load bring devices
+		}
+		news := events.wait(ctx, min(time.Until(quiet), eventSlice))
+		switch {
+		case news.lost || events == nil && p.busy == 0 && !time.Now().Before(quiet):
+			before := len(p.seen)
+			if aliases, err = modaliases(p.Loader.Kernel.sys("devices")); err == nil {
+				err = p.begin(ctx, aliases)
+			}
+			if len(p.seen) > before {
+				quiet = time.Now().Add(p.Quiet)
+			} else if !news.lost {
+				return err
+			}
+		case len(news.aliases) > 0:
+			quiet = time.Now().Add(p.Quiet)
+			err = p.begin(ctx, news.aliases)
+		case p.busy == 0 && !time.Now().Before(quiet):
+			return err
+		}
+		for collecting := true; collecting; {
+			select {
+			case batch := <-p.done:
+				err = errors.Join(err, p.finish(batch))
+			default:
+				collecting = false
+			}
+		}
+	}
+	// They come to their end soon: by themselves, or because the context has ended.
+	for p.busy > 0 {
+		err = errors.Join(err, p.finish(<-p.done))
+	}
+	return err
+}
+
+func (p *plug) finish(batch loadedBatch) error {
+	p.busy--
+	p.result.Steps = append(p.result.Steps, batch.steps...)
+	if batch.steps == nil {
+		return batch.err
+	}
+	return nil // each step has its own error
+}
+
+// begin begins to load what matches the aliases and was not tried before.
+func (p *plug) begin(ctx context.Context, aliases []string) error {
+	x := p.Loader.Index
 	var names []string
 	for _, alias := range aliases {
+		if p.seen[alias] {
+			continue
+		}
+		p.seen[alias] = true
+		p.result.Aliases++
 		found, err := x.Lookup(alias)
 		if err != nil {
 			return err
 		}
 		for _, m := range found {
-			if m.Builtin || m.Path == "" || tried[m.Name] {
+			if m.Builtin || m.Path == "" || p.tried[m.Name] {
 				continue
 			}
-			tried[m.Name] = true
+			p.tried[m.Name] = true
 			if x.blacklisted(m, BlacklistAliases) {
-				result.Blacklisted = append(result.Blacklisted, m.Name)
+				p.result.Blacklisted = append(p.result.Blacklisted, m.Name)
 				continue
 			}
 			names = append(names, m.Name)
 		}
 	}
+	if len(names) == 0 {
+		return nil
+	}
 	plan, err := x.Resolve(Query{Names: names})
 	if err != nil {
 		return err
 	}
-	steps, err := c.Loader.Run(ctx, plan)
-	result.Steps = append(result.Steps, steps...)
-	if steps == nil {
-		return err
-	}
-	return nil // each step has its own error
+	p.busy++
+	go func() {
+		var batch loadedBatch
+		defer func() {
+			if caught := recover(); caught != nil {
+				batch.err = errors.Join(batch.err, fmt.Errorf("loading %s: %v", strings.Join(names, " "), caught))
+			}
+			p.done <- batch
+		}()
+		batch.steps, batch.err = p.Loader.run(ctx, plan, p.work)
+	}()
+	return nil
 }
 
-// modaliases are the contents of all files called modalias below a folder, each once, sorted.
+// modaliases are the contents of all files called modalias below a folder, each once, in the order in which to load for them.
 func modaliases(dir string) ([]string, error) {
 	seen := map[string]bool{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) && path != dir {
 			return nil // the device has gone
 		}
 		if err != nil || d.Name() != "modalias" || d.IsDir() {
@@ -122,13 +213,24 @@ func modaliases(dir string) ([]string, error) {
 		}
 		return nil
 	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
 	aliases := make([]string, 0, len(seen))
 	for alias := range seen {
 		aliases = append(aliases, alias)
 	}
-	slices.Sort(aliases)
+	// What the processor asks for, kvm and ciphers, is large and nobody waits for it: it comes behind disks and networks.
+	slices.SortFunc(aliases, func(a, b string) int {
+		return cmp.Or(compareBools(strings.HasPrefix(a, "cpu:"), strings.HasPrefix(b, "cpu:")), cmp.Compare(a, b))
+	})
 	return aliases, err
+}
+
+// compareBools puts false before true.
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }

@@ -71,35 +71,60 @@ func (e *LoadError) Explain() string {
 		return ""
 	}
 	if e.Op == "delete_module" {
-		return removeMeanings[errno]
+		return meaningOfRemove(errno)
 	}
-	return loadMeanings[errno]
+	return meaningOfLoad(errno)
 }
 
-var loadMeanings = map[unix.Errno]string{
-	unix.ENOEXEC: "the module was built for another kernel or is damaged; install the modules of the running kernel (uname -r)",
-	unix.EKEYREJECTED: "the module is not signed by a key that this kernel trusts; use the kernel's own modules, or boot without " +
-		"module.sig_enforce and secure boot",
-	unix.ENOKEY:  "the module is signed by a key that this kernel does not know; use the kernel's own modules",
-	unix.EBADMSG: "the module's signature is damaged",
-	unix.ENOENT: "the module uses a symbol that neither the kernel nor a loaded module has; the modules and the kernel are not of " +
-		"the same build, or a dependency is missing (the kernel's log names the symbol)",
-	unix.EPERM: "the process lacks CAP_SYS_MODULE (run the container with --privileged, or load the module on the host), or the " +
-		"kernel is locked down or has kernel.modules_disabled=1",
-	unix.EINVAL:     "the module does not take these parameters (the kernel's log names them)",
-	unix.EBUSY:      "the kernel took too long to resolve a dependency, or the device is in use by another driver",
-	unix.ENODEV:     "the module found no device that it drives",
-	unix.ENOMEM:     "not enough memory",
-	unix.ENOSYS:     "this kernel was built without support for modules",
-	unix.ETXTBSY:    "someone has the module's file open for writing",
-	unix.EOPNOTSUPP: "this kernel cannot unpack modules",
-	unix.ENODATA:    "the module is not signed, and this kernel asks for a signature",
+func meaningOfLoad(errno unix.Errno) string {
+	switch errno {
+	case unix.ENOEXEC:
+		return "the module was built for another kernel or is damaged; install the modules of the running kernel (uname -r)"
+	case unix.EKEYREJECTED:
+		return "the module is not signed by a key that this kernel trusts; use the kernel's own modules, or boot without " +
+			"module.sig_enforce and secure boot"
+	case unix.ENOKEY:
+		return "the module is signed by a key that this kernel does not know; use the kernel's own modules"
+	case unix.EBADMSG:
+		return "the module's signature is damaged"
+	case unix.ENOENT:
+		return "the module uses a symbol that neither the kernel nor a loaded module has; the modules and the kernel are not of " +
+			"the same build, or a dependency is missing (the kernel's log names the symbol)"
+	case unix.EPERM:
+		return "the process lacks CAP_SYS_MODULE (run the container with --privileged, or load the module on the host), or the " +
+			"kernel is locked down or has kernel.modules_disabled=1"
+	case unix.EINVAL:
+		return "the module does not take these parameters (the kernel's log names them)"
+	case unix.EBUSY:
+		return "the kernel took too long to resolve a dependency, or the device is in use by another driver"
+	case unix.ENODEV:
+		return "the module found no device that it drives"
+	case unix.ENOMEM:
+		return "not enough memory"
+	case unix.ENOSYS:
+		return "this kernel was built without support for modules"
+	case unix.ETXTBSY:
+		return "someone has the module's file open for writing"
+	case unix.EOPNOTSUPP:
+		return "this kernel cannot unpack modules"
+	case unix.ENODATA:
+		return "the module is not signed, and this kernel asks for a signature"
+	}
+	return ""
 }
 
-var removeMeanings = map[unix.Errno]string{
-	unix.EBUSY:       "the module is still being loaded or removed, or has no way to be removed",
-	unix.EWOULDBLOCK: "the module is in use, or another module needs it",
-	unix.ENOENT:      "no such module is loaded",
-	unix.EPERM:       "the process lacks CAP_SYS_MODULE, or kernel.modules_disabled is 1",
-	unix.ENOSYS:      "this kernel was built without support for the removal of modules",
+func meaningOfRemove(errno unix.Errno) string {
+	switch errno {
+	case unix.EBUSY:
+		return "the module is still being loaded or removed, or has no way to be removed"
+	case unix.EWOULDBLOCK:
+		return "the module is in use, or another module needs it"
+	case unix.ENOENT:
+		return "no such module is loaded"
+	case unix.EPERM:
+		return "the process lacks CAP_SYS_MODULE, or kernel.modules_disabled is 1"
+	case unix.ENOSYS:
+		return "this kernel was built without support for the removal of modules"
+	}
+	return ""
 }

@@ -13,17 +13,18 @@ const initCompressed = 4
 // LoadFile loads a module from its file, packed or not, without what it depends on. That it is loaded already is success.
 // The error is a *LoadError where the kernel refused.
 func LoadFile(path, params string) error {
-	err := loadFile(path, params)
+	_, err := loadFile(path, params)
 	if errors.Is(err, unix.EEXIST) {
 		return nil
 	}
 	return err
 }
 
-func loadFile(path, params string) error {
+// loadFile also tells whether this process unpacked the file, instead of the kernel.
+func loadFile(path, params string) (unpacked bool, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer f.Close()
 	fail := func(op string, err error) error {
@@ -32,7 +33,7 @@ func loadFile(path, params string) error {
 	var magic [8]byte
 	n, err := f.ReadAt(magic[:], 0)
 	if n < len(magic) {
-		return &os.PathError{Op: "read", Path: path, Err: errors.Join(ErrNotModule, err)}
+		return false, &os.PathError{Op: "read", Path: path, Err: errors.Join(ErrNotModule, err)}
 	}
 	flags := 0
 	if packingOf(magic[:]) != plain {
@@ -41,20 +42,20 @@ func loadFile(path, params string) error {
 	err = unix.FinitModule(int(f.Fd()), params, flags)
 	switch {
 	case err == nil:
-		return nil
+		return false, nil
 	case err == unix.ENOSYS:
 		// Before 3.8, or a filter of system calls that does not know it.
 	case flags == 0 || !mayBeUnpacking(err):
-		return fail("finit_module", err)
+		return false, fail("finit_module", err)
 	}
 	data, err := ReadFile(path)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := unix.InitModule(data, params); err != nil {
-		return fail("init_module", err)
+		return true, fail("init_module", err)
 	}
-	return nil
+	return flags != 0, nil
 }
 
 // mayBeUnpacking tells errors by which the kernel may mean that it cannot unpack the file, so that it is to be tried

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,7 +15,8 @@ import (
 type Loader struct {
 	Index  *Index
 	Kernel Kernel
-	// Parallel is how many modules are loaded at the same time; the number of processors when zero.
+	// Parallel is how many modules are loaded at the same time. When zero it is twice the number of processors and four at
+	// least, as a driver waits for its hardware most of the time.
 	Parallel int
 }
 
@@ -40,6 +42,8 @@ type StepResult struct {
 	Outcome Outcome
 	Err     error
 	Took    time.Duration
+	// Unpacked tells that this process unpacked the file, because the kernel does not know its packing.
+	Unpacked bool
 }
 
 // Load resolves names or aliases and loads them with all they need. The error joins those of the required modules; what
@@ -55,40 +59,91 @@ func (l *Loader) Load(ctx context.Context, names ...string) ([]StepResult, error
 // Run carries out a plan. Steps begin as soon as those before them are done. When the context ends, Run returns without
 // those that the kernel is still busy with: a module that is being loaded cannot be called back.
 func (l *Loader) Run(ctx context.Context, plan *Plan) ([]StepResult, error) {
+	return l.run(ctx, plan, l.newWork())
+}
+
+// work is what plans share that are carried out at the same time: room for so many modules, and what becomes of each, so
+// that none is loaded twice.
+type work struct {
+	slots chan struct{}
+	mu    sync.Mutex
+	begun map[string]*job
+}
+
+// job is the loading of a module.
+type job struct {
+	done   chan struct{} // closed when result is there
+	result StepResult
+}
+
+func (l *Loader) newWork() *work {
+	limit := l.Parallel
+	if limit <= 0 {
+		limit = max(4, 2*runtime.NumCPU())
+	}
+	return &work{slots: make(chan struct{}, limit), begun: map[string]*job{}}
+}
+
+// do carries out a step, or waits for the plan that does.
+func (w *work) do(l *Loader, s Step, loaded map[string]Presence) StepResult {
+	w.mu.Lock()
+	j, ok := w.begun[s.Name]
+	if !ok {
+		j = &job{done: make(chan struct{})}
+		w.begun[s.Name] = j
+	}
+	w.mu.Unlock()
+	if !ok {
+		j.result = l.step(s, loaded)
+		close(j.done)
+		return j.result
+	}
+	<-j.done
+	result := j.result
+	result.Step, result.Took = s, 0
+	if result.Outcome == Inserted {
+		result.Outcome = Present
+	}
+	return result
+}
+
+// run is Run beside others.
+func (l *Loader) run(ctx context.Context, plan *Plan, w *work) ([]StepResult, error) {
 	loaded, err := l.Kernel.Loaded()
 	if err != nil {
 		return nil, err
 	}
 	r := newRun(plan)
-	limit := l.Parallel
-	if limit <= 0 {
-		limit = runtime.NumCPU()
-	}
 	done := make(chan StepResult, len(plan.Steps)) // so that a step that comes late finds room
-	busy := 0
-	for r.left > 0 {
-		for busy < limit && len(r.ready) > 0 && ctx.Err() == nil {
-			i := r.ready[0]
-			r.ready = r.ready[1:]
-			busy++
-			go func() { done <- l.step(plan.Steps[i], loaded) }()
-		}
-		if busy == 0 {
-			break
+	for r.left > 0 && ctx.Err() == nil {
+		var room chan struct{}
+		if len(r.ready) > 0 {
+			room = w.slots
 		}
 		select {
+		case room <- struct{}{}:
+			i := r.ready[0]
+			r.ready = r.ready[1:]
+			go func() {
+				defer func() { <-w.slots }()
+				done <- w.do(l, plan.Steps[i], loaded)
+			}()
 		case result := <-done:
-			busy--
 			r.finish(result)
 		case <-ctx.Done():
-			return r.results, r.err(ctx.Err())
 		}
 	}
 	return r.results, r.err(ctx.Err())
 }
 
-func (l *Loader) step(s Step, loaded map[string]Presence) StepResult {
-	result := StepResult{Step: s}
+func (l *Loader) step(s Step, loaded map[string]Presence) (result StepResult) {
+	result.Step = s
+	// A mistake in the reading of a file must not end the process, which may be the machine's first.
+	defer func() {
+		if caught := recover(); caught != nil {
+			result.Outcome, result.Err = Failed, fmt.Errorf("loading %s (%s): a mistake in this program: %v", s.Name, s.Path, caught)
+		}
+	}()
 	switch {
 	case s.Builtin:
 		result.Outcome = WasBuilt
@@ -98,7 +153,8 @@ func (l *Loader) step(s Step, loaded map[string]Presence) StepResult {
 		result.Outcome, result.Err = ByCommand, &CommandError{Module: s.Name, Command: s.Command}
 	default:
 		begin := time.Now()
-		err := loadFile(s.Path, s.Params)
+		var err error
+		result.Unpacked, err = loadFile(s.Path, s.Params)
 		result.Took = time.Since(begin)
 		switch {
 		case err == nil:

@@ -18,11 +18,14 @@ type flags struct {
 
 // longFlags are the long names of flags; those with "=" take a value. Unknown to this program, and refused: --force and what
 // prints symbol versions, because who needs those has a machine with kmod.
-var longFlags = map[string]byte{
-	"all": 'a', "remove": 'r', "remove-dependencies": 'H', "remove-holders": 'H', "wait=": 'w', "resolve-alias": 'R',
-	"first-time": 'F', "ignore-install": 'i', "ignore-remove": 'i', "use-blacklist": 'b', "show-depends": 'D',
-	"dry-run": 'n', "show": 'n', "config=": 'C', "dirname=": 'd', "set-version=": 'S', "syslog": 's', "quiet": 'q',
-	"verbose": 'v', "version": 'V', "help": 'h',
+var longFlags = [...]struct {
+	name   string
+	letter byte
+}{
+	{"all", 'a'}, {"remove", 'r'}, {"remove-dependencies", 'H'}, {"remove-holders", 'H'}, {"wait=", 'w'}, {"resolve-alias", 'R'},
+	{"first-time", 'F'}, {"ignore-install", 'i'}, {"ignore-remove", 'i'}, {"use-blacklist", 'b'}, {"show-depends", 'D'},
+	{"dry-run", 'n'}, {"show", 'n'}, {"config=", 'C'}, {"dirname=", 'd'}, {"set-version=", 'S'}, {"syslog", 's'}, {"quiet", 'q'},
+	{"verbose", 'v'}, {"version", 'V'}, {"help", 'h'},
 }
 
 const (
@@ -87,8 +90,9 @@ func parseFlags(args []string) (*flags, error) {
 // findLong finds a long flag by its name or an unambiguous beginning of it.
 func findLong(name string) (letter byte, takes bool, err error) {
 	found := map[byte]bool{}
-	for long, l := range longFlags {
-		bare, value := strings.CutSuffix(long, "=")
+	for _, flag := range longFlags {
+		l := flag.letter
+		bare, value := strings.CutSuffix(flag.name, "=")
 		if bare == name {
 			return l, value, nil
 		}

@@ -31,44 +31,59 @@ func (e *events) close() {
 	}
 }
 
-// wait reports whether there may be a new device with a modalias. It returns false when none appeared for the time of
-// quiet, and at the context's end.
-func (e *events) wait(ctx context.Context, quiet time.Duration) bool {
-	end := time.Now().Add(quiet)
+// eventSlice is how long a wait lasts at most: who waits has also other things to look at.
+const eventSlice = 20 * time.Millisecond
+
+// news is what the kernel told.
+type news struct {
+	aliases []string // of new devices
+	lost    bool     // there was more than the socket holds
+}
+
+// wait waits for a new device, so long at most, and returns all that the kernel has told.
+func (e *events) wait(ctx context.Context, limit time.Duration) (n news) {
+	if limit = max(limit, time.Millisecond); e == nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(limit):
+		}
+		return n
+	}
+	poll := []unix.PollFd{{Fd: int32(e.fd), Events: unix.POLLIN}}
+	if _, err := unix.Poll(poll, int(limit.Milliseconds())); err != nil {
+		return n // interrupted: the caller comes again
+	}
 	buf := make([]byte, 8<<10)
-	for ctx.Err() == nil {
-		left := time.Until(end)
-		if left <= 0 {
-			return false
-		}
-		slice := min(left, 50*time.Millisecond) // to see the context's end
-		if e == nil {
-			time.Sleep(slice)
+	for {
+		size, from, err := unix.Recvfrom(e.fd, buf, 0)
+		switch {
+		case err == unix.ENOBUFS:
+			n.lost = true
 			continue
-		}
-		poll := []unix.PollFd{{Fd: int32(e.fd), Events: unix.POLLIN}}
-		if _, err := unix.Poll(poll, int(slice.Milliseconds())+1); err != nil && err != unix.EINTR {
-			time.Sleep(slice)
+		case err == unix.EINTR:
 			continue
+		case err != nil:
+			return n // EAGAIN: that was all
 		}
-		for {
-			n, _, err := unix.Recvfrom(e.fd, buf, 0)
-			if err == unix.ENOBUFS {
-				return true // more events than the socket holds: something happened
-			}
-			if err != nil {
-				break
-			}
-			if newDevice(buf[:n]) {
-				return true
+		// Other processes may send to the socket, too; the kernel's port is 0 (netlink(7)).
+		if sender, ok := from.(*unix.SockaddrNetlink); ok && sender.Pid == 0 {
+			if alias := newDevice(buf[:size]); alias != "" {
+				n.aliases = append(n.aliases, alias)
 			}
 		}
 	}
-	return false
 }
 
-// newDevice tells whether a message, "ACTION@DEVPATH" and KEY=VALUE strings each ended by a zero byte, tells of a device
-// that a module may drive.
-func newDevice(message []byte) bool {
-	return bytes.HasPrefix(message, []byte("add@")) && bytes.Contains(message, []byte("\x00MODALIAS="))
+// newDevice reads a message, "ACTION@DEVPATH" and KEY=VALUE strings each ended by a zero byte, and returns the modalias of
+// the device that it tells of; empty where it tells of no new one, or of one that needs no module.
+func newDevice(message []byte) string {
+	if !bytes.HasPrefix(message, []byte("add@")) {
+		return ""
+	}
+	for field := range bytes.SplitSeq(message, []byte{0}) {
+		if alias, ok := bytes.CutPrefix(field, []byte("MODALIAS=")); ok {
+			return string(bytes.TrimSpace(alias))
+		}
+	}
+	return ""
 }

@@ -1,0 +1,126 @@
+package modules
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// coldplugTree is a machine with devices, and an index of two drivers, of which "slow" cannot be read before someone writes.
+func coldplugTree(t *testing.T, aliases ...string) *Loader {
+	t.Helper()
+	x := tree(t, map[string]string{
+		"modules.dep":           "kernel/slow.ko: kernel/none.ko\nkernel/none.ko:\nkernel/kept.ko:\n",
+		"modules.alias":         "alias pci:v1* slow\nalias pci:v2* none\nalias pci:v3* kept\n",
+		"etc/modprobe.d/x.conf": "blacklist kept\n",
+	}, "")
+	if err := os.MkdirAll(filepath.Join(x.Dir, "kernel"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(filepath.Join(x.Dir, "kernel/slow.ko"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // lets go of whoever reads
+		if fd, err := unix.Open(filepath.Join(x.Dir, "kernel/slow.ko"), unix.O_WRONLY|unix.O_NONBLOCK, 0); err == nil {
+			unix.Close(fd)
+		}
+	})
+	sys := t.TempDir()
+	for i, alias := range aliases {
+		dir := filepath.Join(sys, "devices", string(rune('a'+i)))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "modalias"), []byte(alias+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &Loader{Index: x, Kernel: Kernel{Sys: sys, Proc: t.TempDir()}}
+}
+
+// At the end of the time, who waits is told what was not loaded, and does not wait for the kernel.
+func TestColdplugUnfinished(t *testing.T) {
+	c := Coldplug{Loader: coldplugTree(t, "pci:v1d1", "pci:v1d2", "pci:v3d3")}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	result, err := c.Run(ctx)
+	var unfinished *UnfinishedError
+	if !errors.As(err, &unfinished) || !errors.Is(err, context.DeadlineExceeded) || !slices.Equal(unfinished.Left, []string{"slow"}) {
+		t.Errorf("%v", err)
+	}
+	if result.Aliases != 3 || !slices.Equal(result.Blacklisted, []string{"kept"}) || len(result.Steps) != 2 || result.Steps[0].Outcome != Failed {
+		t.Errorf("%+v", result)
+	}
+}
+
+// Drivers that fail are no error, and the work ends when nothing new appears.
+func TestColdplugEnds(t *testing.T) {
+	c := Coldplug{Loader: coldplugTree(t, "pci:v2d1", "acpi:X"), Quiet: 50 * time.Millisecond}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	result, err := c.Run(ctx)
+	if err != nil || result.Aliases != 2 || len(result.Steps) != 1 || result.Steps[0].Outcome != Failed || !errors.Is(result.Steps[0].Err, os.ErrNotExist) {
+		t.Errorf("%+v, %v", result, err)
+	}
+	// Without /sys there is nothing to go by.
+	c.Loader.Kernel.Sys = t.TempDir()
+	if _, err := c.Run(ctx); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without devices: %v", err)
+	}
+}
+
+func TestModaliases(t *testing.T) {
+	l := coldplugTree(t, "virtio:d1", "cpu:type:x86", "pci:v1", "virtio:d1", "acpi:X", "cpu:a")
+	got, err := modaliases(l.Kernel.sys("devices"))
+	if want := []string{"acpi:X", "pci:v1", "virtio:d1", "cpu:a", "cpu:type:x86"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// Two plans that are carried out at the same time load a module once, and the second waits for it.
+func TestRunsBesideEachOther(t *testing.T) {
+	l := coldplugTree(t)
+	plan, err := l.Index.Resolve(Query{Names: []string{"slow"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := l.newWork()
+	results := make(chan []StepResult)
+	for range 2 {
+		go func() {
+			steps, _ := l.run(t.Context(), plan, w) // the steps have their own errors
+			results <- steps
+		}()
+	}
+	// A writer that comes finds a reader as soon as one has the file open; were there two, the second would wait for ever.
+	fd, err := unix.Open(filepath.Join(l.Index.Dir, "kernel/slow.ko"), unix.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(fd)
+	a, b := <-results, <-results
+	if len(a) != 2 || len(b) != 2 || a[1].Outcome != Failed || a[1].Err == nil || !errors.Is(a[1].Err, b[1].Err) {
+		t.Errorf("%+v\n%+v", a, b)
+	}
+}
+
+func TestNewDevice(t *testing.T) {
+	for message, want := range map[string]string{
+		"add@/devices/pci0/x\x00ACTION=add\x00MODALIAS=pci:v1\x00SEQNUM=1\x00": "pci:v1",
+		"add@/devices/x\x00ACTION=add\x00":                                     "",
+		"remove@/devices/x\x00MODALIAS=pci:v1\x00":                             "",
+		"change@/devices/x\x00MODALIAS=pci:v1":                                 "",
+		"add@/devices/x\x00MODALIAS=acpi:A \n":                                 "acpi:A",
+		"":                                                                     "",
+	} {
+		if got := newDevice([]byte(message)); got != want {
+			t.Errorf("%q: %q", message, got)
+		}
+	}
+}
