@@ -17,6 +17,7 @@ const (
 	verbVersion  = "version"
 	verbHelp     = "help"
 	verbModprobe = "modprobe" // also by argv[0]
+	verbReady    = "ready"
 )
 
 // call is what a command line asks for.
@@ -30,6 +31,7 @@ type call struct {
 const usage = `Usage:
   dockerlaunch [flags] [--] [DAEMON [ARGS...]]
   dockerlaunch plan [--json] [flags] [--] [DAEMON [ARGS...]]
+  dockerlaunch ready [--wait] [--timeout D] [TARGET]
   dockerlaunch modprobe [options] [MODULE...]
   dockerlaunch version
   dockerlaunch help
@@ -39,7 +41,10 @@ Prepares this system for Docker and becomes the daemon: mounts what is missing
 programs it calls, and executes DAEMON, by default dockerd from PATH. Arguments
 that begin with - go to dockerd when they stand behind --.
 "plan" prints what would be done and changes nothing. "modprobe" is modprobe(8),
-as is this program under that name.
+as is this program under that name. "ready" ends with 0 where the daemon at
+TARGET (unix:///run/docker.sock where not given) answers, with 1 where it does
+not within D (5s), and with 2 for a wrong command line; with --wait it asks again
+for D (1m).
 
 Flags:
 `
@@ -47,6 +52,12 @@ Flags:
 const helpTail = `
 Environment:
   DOCKER_LAUNCH_DEBUG=true   the same as --debug
+  DOCKER_LAUNCH_REAP=true    stay the daemon's parent, which is what happens anyway
+  DOCKER_TLS_CERTDIR=DIR     serve TLS at port 2376 with certificates below DIR, made
+                             where missing; set and empty: port 2375, without TLS
+  DOCKER_TLS_SAN=NAMES       further names in the certificate: DNS:a,IP:b
+  DOCKER_HOST=unix://PATH    where the daemon listens instead of /run/docker.sock
+  DOCKER_IPTABLES_LEGACY=1   use iptables-legacy; empty: iptables-nft; not set: decide
 
 Exit status: the daemon's own, once it was started. Before that:
   2    the command line is wrong
