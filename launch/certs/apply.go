@@ -119,7 +119,7 @@ func (p *Plan) makePart(w *writer, one, ca *part) (err error) {
 		}
 	}
 	if one.cert == nil {
-		from, to := validity(p.now, one.later)
+		from, to := lifespan(p.now, one.later)
 		signer, issuer := one.key, (*certificate)(nil)
 		if ca != nil {
 			signer, issuer = ca.key, ca.cert

@@ -18,7 +18,7 @@
 // A certificate is valid for 825 days, from a day before its making. It is made anew when less than a third of its time is
 // left, for dockerd reads its files once: one that is started today runs for nine months at least before they expire. The
 // keys stay, the CA's too, so that clients with a copy of ca.pem go on through a renewal; whoever wants new keys removes the
-// folders. With the CA's certificate all others are made anew. What a clock that is wrong leads to is told at validity.
+// folders. With the CA's certificate all others are made anew. What a clock that is wrong leads to is told at lifespan.
 //
 // The process that makes them is the only one to read the keys, but for client/key.pem, which is 0644 as docker:dind has it,
 // because clients of other users share it: who can read the folder of the clients owns the daemon.

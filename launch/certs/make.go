@@ -23,13 +23,13 @@ func clockFloor() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 // epoch is where clocks that were never set begin, and what marks the certificates made by one.
 func epoch() time.Time { return time.Unix(0, 0).UTC() }
 
-// validity tells from when to when a certificate made now is valid.
+// lifespan tells from when to when a certificate made now is valid.
 //
 // With a clock that is plainly wrong it is valid by that clock, and for twenty years from the floor on, so that it does not
 // end when the clock is set; the first start with a clock that is set makes it anew. later is a time that an older
 // certificate says it was already, zero where none does: a clock that went back since, or was ahead then. The certificate
 // is valid by both, for there is no telling which of them is right, unless they are more than ten years apart.
-func validity(now, later time.Time) (from, to time.Time) {
+func lifespan(now, later time.Time) (from, to time.Time) {
 	now = now.UTC().Truncate(time.Second)
 	if now.Before(clockFloor()) {
 		return epoch(), clockFloor().AddDate(20, 0, 0)

@@ -28,7 +28,7 @@ type part struct {
 	key     *privateKey  // nil: to be made
 	cert    *certificate // nil: to be made
 	subject []byte       // of the certificate before, which a CA keeps
-	later   time.Time    // see validity
+	later   time.Time    // see lifespan
 	aside   []string     // files that are kept under another name before they are replaced
 	tighten string       // file whose mode is to become 0600
 	copy    bool         // ca.pem is to be written

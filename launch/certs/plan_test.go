@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"net/netip"
 	"os"
@@ -78,6 +79,10 @@ func TestWhatIsMade(t *testing.T) {
 		}, "ca:keep server:make client:keep", ""},
 		"open to all":             {func(t *testing.T, dir string) { chmod(t, dir+"/server/key.pem", 0o644) }, "ca:keep server:make client:keep", ""},
 		"the client's key closed": {func(t *testing.T, dir string) { chmod(t, dir+"/client/key.pem", 0o600) }, allKept, ""},
+		"a wrong signature": {func(t *testing.T, dir string) {
+			block, _ := pem.Decode(read(t, dir, "server/cert.pem"))
+			write(t, pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: flip(block.Bytes, len(block.Bytes)-1)}), dir, "server/cert.pem")
+		}, "ca:keep server:make client:keep", ""},
 		"a bundle of CAs": {func(t *testing.T, dir string) {
 			write(t, append(read(t, dir, "server/ca.pem"), read(t, dir, "server/cert.pem")...), dir, "server/ca.pem")
 		}, allKept, ""},
@@ -91,6 +96,9 @@ func TestWhatIsMade(t *testing.T) {
 			}
 			apply(t, dir, wanted(t), someTime)
 			verifyAll(t, dir, someTime)
+			if list, err := filepath.Glob(dir + "/*/*.old*"); test.old == "" && len(list) > 0 || err != nil {
+				t.Errorf("set aside: %q, %v", list, err)
+			}
 			if test.old != "" {
 				if _, err := os.Stat(filepath.Join(dir, test.old)); err != nil {
 					t.Error(err)

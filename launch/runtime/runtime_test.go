@@ -259,6 +259,14 @@ func TestFindPassesByItself(t *testing.T) {
 	if got, err := find([]string{"A=b", path}, self); got != real || err != nil {
 		t.Errorf("found %s, %v", got, err)
 	}
+	// Itself, and no link, as where it is mounted there.
+	direct, mounted := place("direct/runc", "launcher"), filepath.Join(dir, "mounted")
+	if err := os.Symlink(direct, mounted); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := find([]string{"PATH=" + dir + "/direct:" + dir + "/real"}, mounted); got != real || err != nil {
+		t.Errorf("found %s, %v", got, err)
+	}
 	if got, err := find([]string{path}, filepath.Join(dir, "missing")); err != nil {
 		t.Errorf("without /proc: %s, %v", got, err)
 	}
@@ -338,6 +346,18 @@ func TestBeyond(t *testing.T) {
 		got := beyond(environ, "/usr/local/sbin/runc")
 		if got[1] != "PATH="+want || got[0] != "A=b" || environ[1] != "PATH="+path {
 			t.Errorf("%s: %q, want %s", path, got, want)
+		}
+	}
+}
+
+// BenchmarkEdit has a bundle of the size that dockerd's have.
+func BenchmarkEdit(b *testing.B) {
+	text := []byte(`{"linux":{"seccomp":{"syscalls":[` + strings.Repeat(`{"names":["accept","accept4","access"],"action":"SCMP_ACT_ALLOW"},`, 250) + `{}]}},
+		"process":{"capabilities":{"bounding":["CAP_CHOWN","CAP_BPF"],"effective":["CAP_CHOWN","CAP_BPF"]}}}`)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if out, err := edit(text, false, lackingTwo); out == nil || err != nil {
+			b.Fatal(err)
 		}
 	}
 }
