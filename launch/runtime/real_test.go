@@ -53,7 +53,7 @@ func build(t *testing.T, dir string) string {
 }
 
 // TestPrivileged runs privileged containers, and privileged commands in a container, where the bounding set lacks
-// capabilities: with the wrapper first in PATH, as a runtime of another name, and without it.
+// capabilities: with the wrapper first in PATH, as a runtime of another name, as the launcher puts it there, and without it.
 func TestPrivileged(t *testing.T) {
 	root := rootfs(t)
 	launcher, wrapper, probe := build(t, "../../cmd/dockerlaunch"), build(t, "../testdata/runtime"), build(t, "../testdata/probe")
@@ -65,6 +65,7 @@ func TestPrivileged(t *testing.T) {
 	}{
 		{"first in PATH", "/opt/wrapper/runc", nil, true},
 		{"by another name", "/opt/wrapper/" + AltName, byName, true},
+		{"by the launcher itself", "", nil, true},
 		{"without it", "", nil, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -76,12 +77,18 @@ func TestPrivileged(t *testing.T) {
 				Env:      []string{"PATH=/opt/wrapper:/usr/sbin:/usr/bin:/sbin:/bin"},
 				Files:    bundle(t, probe),
 			}
+			itself := test.at == "" && test.works
+			if !itself {
+				o.Argv = append([]string{"--no-runtime-wrapper"}, o.Argv...)
+			}
 			if test.at != "" {
 				o.Binds = []sandbox.Bind{{Source: wrapper, Target: test.at}}
 			}
 			s := startSandbox(t, o, &log)
 			privileged(t, s, probe, test.works)
-			bare(t, s, test.at)
+			if !itself {
+				bare(t, s, test.at)
+			}
 		})
 	}
 }
