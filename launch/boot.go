@@ -10,6 +10,7 @@ import (
 	"github.com/dockerlaunch/dockerlaunch/launch/bootline"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
 	"github.com/dockerlaunch/dockerlaunch/launch/machine"
+	"github.com/dockerlaunch/dockerlaunch/launch/network"
 	"github.com/dockerlaunch/dockerlaunch/launch/pidone"
 	"github.com/dockerlaunch/dockerlaunch/launch/power"
 	"github.com/dockerlaunch/dockerlaunch/mounts"
@@ -23,8 +24,11 @@ const saveEvery = 10 * time.Minute
 type boot struct {
 	line    bootline.Line
 	options machine.Options
+	facts   machine.Facts
 	log     *machine.Log
 	fatal   *power.Fatal
+	// network is what the interfaces are given.
+	network network.Config
 	// asked are the requests of buttons.
 	asked chan power.Action
 	// cancel ends what goes on in the background.
@@ -49,7 +53,8 @@ func (s *supervisor) bootMachine(ctx context.Context) error {
 		words[i] = w.String()
 	}
 	facts := machine.Observe("")
-	b.log = facts.Log(words, true)
+	// The kernel's log takes all messages only once it was told to, by one of the steps below.
+	b.facts, b.log = facts, facts.Log(words, false)
 	b.fatal = s.newFatal(words)
 	s.config.Log = machineLogger(b.log)
 	var mistakes []error
@@ -57,6 +62,9 @@ func (s *supervisor) bootMachine(ctx context.Context) error {
 		if s.config, mistakes, err = s.config.Boot(s.config, line); err != nil {
 			return err
 		}
+	}
+	if err := s.switchRoot(ctx); err != nil {
+		return err
 	}
 	if err := s.leaveInitramfs(ctx); err != nil {
 		return err
@@ -70,12 +78,18 @@ func (s *supervisor) bootMachine(ctx context.Context) error {
 	steps, problems := machine.Early(b.options, facts)
 	p.machine(steps)
 	p.problems("kernel parameters", problems)
-	_, ipErr := line.IPs()
-	if ipErr != nil {
-		p.problems("ip=", []string{ipErr.Error()})
+	ips, err := line.IPs()
+	if err != nil {
+		p.problems("ip=", []string{err.Error()})
 	}
-	_, err = s.take(ctx, p)
-	return err
+	b.network = network.FromBootLine(append(s.config.IPs, ips...))
+	if _, err = s.take(ctx, p); err != nil {
+		return err
+	}
+	b.log.Close()
+	b.log = facts.Log(words, true)
+	s.config.Log = machineLogger(b.log)
+	return s.disks(ctx)
 }
 
 // leaveInitramfs moves the root, and starts this program anew from there: the memory of the old root would not be freed
@@ -126,6 +140,7 @@ func (l losing) Apply(ctx context.Context) (kept bool, err error) {
 
 // The ways out of the initramfs.
 const (
+	RootAuto = "auto" // RootBind where the initramfs is a tmpfs, else RootCopy: a ramfs has no limit and no attributes
 	RootCopy = "copy" // a tmpfs of its own, whose content is no part of the initramfs any more
 	RootBind = "bind" // a bind mount of the initramfs
 	RootKeep = "keep" // the initramfs itself, on which no container starts but with DOCKER_RAMDISK
@@ -135,7 +150,11 @@ const (
 func (p *Plan) root(c Config) {
 	s := Step{Name: "root", Why: "no container starts while / is the kernel's initramfs", Required: true}
 	info, err := mounts.Read()
-	move := mounts.RootMove{InPlace: c.RootMove == RootBind}
+	var fs unix.Statfs_t
+	if err == nil {
+		err = unix.Statfs("/", &fs)
+	}
+	move := mounts.RootMove{InPlace: c.RootMove == RootBind || c.RootMove == RootAuto && fs.Type == unix.TMPFS_MAGIC}
 	switch {
 	case err != nil:
 		s.Verdict, s.Note = Refuse, err.Error()
@@ -148,6 +167,14 @@ func (p *Plan) root(c Config) {
 		p.rootMoved = !move.InPlace
 	}
 	p.add(s)
+}
+
+// panicAfter is the hidden way to see what becomes of a mistake in the launcher.
+func (s *supervisor) panicAfter(d time.Duration) {
+	s.init.Go(func() {
+		time.Sleep(d)
+		panic("asked for by the option panic-after")
+	})
 }
 
 // later does what belongs to the background once the machine runs.
@@ -166,6 +193,37 @@ func (s *supervisor) later() {
 	})
 	s.init.Go(func() {
 		machine.KeepSaving(b.ctx, b.options, saveEvery, func(err error) { s.config.log().Warn(err) })
+	})
+}
+
+// startNetwork has the interfaces get their addresses, beside everything else: nothing waits for them.
+func (s *supervisor) startNetwork() {
+	named := s.config.Hostname != ""
+	s.init.Go(func() {
+		err := network.Run(s.boot.ctx, s.boot.network, network.Callbacks{
+			Event: func(e network.Event) {
+				if e.Kind == network.Problem {
+					s.config.log().Warnf("network: %s", e.Text)
+					return
+				}
+				s.config.log().Infof("network: %s", e.Text)
+			},
+			Hostname: func(name string) error {
+				if named || s.boot.facts.EtcHostname != "" {
+					return nil
+				}
+				parsed, err := machine.ParseHostname(name)
+				if err != nil {
+					return err
+				}
+				_, err = machine.SetHostname{Name: parsed}.Apply(s.boot.ctx)
+				return err
+			},
+			Panic: s.panicked,
+		})
+		if s.boot.ctx.Err() == nil {
+			s.config.log().Errorf("the network is left to itself: %v", err)
+		}
 	})
 }
 
@@ -189,15 +247,24 @@ func (s *supervisor) newFatal(words []string) *power.Fatal {
 func (s *supervisor) shutDown(action power.Action) error {
 	s.stopping = true
 	s.config.log().Infof("going down: %s", action)
-	again := make(chan struct{}, 2)
+	again, done := make(chan struct{}, 2), make(chan struct{})
 	s.init.Go(func() {
-		for signal := range s.init.Signals() {
-			if a, ok := power.Request(signal); ok && a.Out() {
-				again <- struct{}{}
+		for {
+			select {
+			case signal := <-s.init.Signals():
+				if a, ok := power.Request(signal); ok && a.Out() {
+					select {
+					case again <- struct{}{}:
+					default: // it is in a hurry already
+					}
+				}
+			case <-done:
+				return // what comes now is for the end that did not come
 			}
 		}
 	})
 	err := power.Shutdown(context.Background(), s.wayOut(action, again))
+	close(done)
 	if err == nil {
 		err = errors.New("the shutdown has ended, and the machine has not")
 	}
@@ -214,10 +281,11 @@ func (s *supervisor) wayOut(action power.Action, again <-chan struct{}) power.St
 			return machine.Save(ctx, s.boot.options)
 		},
 		Unmount: func(ctx context.Context) error {
-			report, err := mounts.UnmountAll{Keep: []string{"/proc", "/dev"}, Loops: true}.Run(ctx)
+			s.letGo()
+			report, err := mounts.UnmountAll{Keep: []string{"/proc", "/sys", "/dev"}, Loops: true}.Run(ctx)
 			for _, r := range report.Results {
 				if r.Outcome == mounts.Detached || r.Outcome == mounts.Stuck {
-					err = errors.Join(err, fmt.Errorf("unmounting %s: %s, used by %v: %w", r.Target, r.Outcome, r.Users, r.Err))
+					err = errors.Join(err, errors.New(r.String()))
 				}
 			}
 			return err
@@ -230,6 +298,30 @@ func (s *supervisor) wayOut(action power.Action, again <-chan struct{}) power.St
 			// The console and the kernel's log are the last to hear; where both fail there is nobody else.
 			_ = s.boot.log.Write(level, text)
 		},
+	}
+}
+
+// letGo closes what would keep the data-root and /run busy.
+func (s *supervisor) letGo() {
+	tell := func(err error) {
+		if err != nil {
+			s.config.log().Warn(err)
+		}
+	}
+	if s.notify != nil {
+		tell(s.notify.Close())
+	}
+	if s.plan == nil {
+		return
+	}
+	if s.plan.lock != nil && s.plan.lock.lock != nil {
+		tell(s.plan.lock.lock.Unlock())
+	}
+	if s.plan.opened != nil {
+		for _, fd := range *s.plan.opened {
+			tell(unix.Close(fd))
+		}
+		*s.plan.opened = nil
 	}
 }
 

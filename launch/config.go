@@ -3,6 +3,7 @@ package launch
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/cgroups"
 	"github.com/dockerlaunch/dockerlaunch/launch/bootline"
@@ -23,17 +24,26 @@ type Config struct {
 	Without []string
 	// Exec makes the daemon take this process's place, instead of being its child.
 	Exec bool
+	// Restart starts a daemon that ends again, as it is always done on a machine, where nobody else would.
+	Restart bool
 	// Environ is the environment for the daemon, as os.Environ returns it.
 	Environ []string
 	// Boot completes the Config of a machine by its kernel command line, which is not to be read before /proc is mounted. What
 	// was written wrong and left out are mistakes. It may be nil.
 	Boot func(Config, bootline.Line) (c Config, mistakes []error, err error)
+	// Data names a machine's data disk, as LABEL=…, UUID=…, PARTLABEL=…, PARTUUID=… or /dev/…; "" is LABEL=docker-data, and
+	// "none" is no disk. Format is "blank" where a blank one may be formatted.
+	Data, Format string
+	// IPs are what a machine's interfaces are to be given, beside the ip= of the kernel command line.
+	IPs []bootline.IP
 	// Hostname is a machine's name; "" leaves it to /etc/hostname, DHCP and the kernel.
 	Hostname string
 	// StateDir is where a machine keeps its clock and its entropy seed; "" is a folder on the data disk, or on the root.
 	StateDir string
-	// RootMove is how a machine leaves the initramfs: RootCopy, RootBind or RootKeep.
+	// RootMove is how a machine leaves the initramfs: RootAuto, RootCopy, RootBind or RootKeep.
 	RootMove string
+	// PanicAfter makes the launcher panic, for tests of what becomes of that; 0 does not.
+	PanicAfter time.Duration
 	// NoRuntimeWrapper leaves runc alone where capabilities are missing that containers ask for.
 	NoRuntimeWrapper bool
 	// Version is the launcher's, for the report of the start.

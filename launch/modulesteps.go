@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
-	"github.com/dockerlaunch/dockerlaunch/launch/host"
 	"github.com/dockerlaunch/dockerlaunch/modules"
 )
 
@@ -145,9 +144,6 @@ func (p *Plan) modules(e daemon.Effective, f Facts) {
 	if !f.Host.LoadableModules {
 		p.add(Step{Name: "modules", Why: "the kernel's features that Docker uses", Verdict: Skip, Note: "this kernel has no loadable modules"})
 		return
-	}
-	if f.Host.Habitat == host.Machine {
-		p.add(Step{Name: "coldplug", Why: "disks and network cards need their drivers", Verdict: Do, Action: PlugDevices{}})
 	}
 	wants := WantedModules(firewallOf(e, f.IPTablesGoal))
 	loader := &moduleLoader{wants: wants}

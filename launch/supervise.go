@@ -182,6 +182,9 @@ func (s *supervisor) run() error {
 	if s.boot != nil {
 		s.later()
 	}
+	if s.config.PanicAfter > 0 {
+		s.panicAfter(s.config.PanicAfter)
+	}
 	// dockerd does not wait for containerd: it reads its own program while containerd starts, and then waits for the socket.
 	if err := s.startDaemon(); err != nil {
 		return errors.Join(err, s.record.failed(err), s.stopContainerd())
@@ -219,7 +222,7 @@ func (s *supervisor) run() error {
 				<-make(chan struct{}) // the end is near, and not ours
 			}
 			status, says := s.dockerd.ended()
-			if s.stopping || !s.machine() {
+			if s.stopping || !s.restarts() {
 				return errors.Join(s.daemonEnd(status), s.stopContainerd())
 			}
 			s.config.log().Errorf("%s\nstarting it again in %v", says, s.dockerd.restartLater())
@@ -260,6 +263,9 @@ func (s *supervisor) killDaemon() error {
 	}
 	return nil
 }
+
+// restarts tells whether a daemon that ends is started again.
+func (s *supervisor) restarts() bool { return s.machine() || s.config.Restart }
 
 func (s *supervisor) machine() bool { return s.plan.Habitat == host.Machine }
 

@@ -251,3 +251,29 @@ func TestHangUpBeforeReady(t *testing.T) {
 		t.Errorf("after a HUP: %v", err)
 	}
 }
+
+// TestDaemonThatIsKilled: it is there again each time, the pauses grow, and no process is left behind.
+func TestDaemonThatIsKilled(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	log := &lockedBuffer{}
+	o := options(t, "--restart")
+	o.Stdout, o.Stderr = log, log
+	s := startReady(t, o)
+	last := 0
+	for i, pause := range []string{"500ms", "1s", "2s", "4s", "8s", "16s", "30s", "30s", "30s", "30s"} {
+		var pid int
+		eventually(t, "daemon", func() bool { pid = child(t, s, "dockerd"); return pid != 0 && pid != last })
+		ready(t, s)
+		if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		last = pid
+		eventually(t, "message", func() bool { return strings.Count(log.String(), "killed by SIGKILL") == i+1 })
+		if want := "starting it again in " + pause; strings.Count(log.String(), want) == 0 {
+			t.Errorf("kill %d: it does not say %q", i+1, want)
+		}
+	}
+	eventually(t, "daemon", func() bool { return child(t, s, "dockerd") != 0 })
+	ready(t, s)
+	eventually(t, "process table without zombies", func() bool { return len(zombies(t, s)) == 0 })
+}

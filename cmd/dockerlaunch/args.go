@@ -32,6 +32,7 @@ const usage = `Usage:
   dockerlaunch [flags] [--] [DAEMON [ARGS...]]
   dockerlaunch plan [--json] [flags] [--] [DAEMON [ARGS...]]
   dockerlaunch ready [--wait] [--timeout D] [TARGET]
+  dockerlaunch timeline [--svg FILE | --json] [REPORT]
   dockerlaunch modprobe [options] [MODULE...]
   dockerlaunch version
   dockerlaunch help
@@ -86,11 +87,16 @@ func (c *call) flags() *pflag.FlagSet {
 	f.BoolVar(&c.debug, "debug", false, "say what each step does")
 	f.TextVar(&c.config.Cgroup, "cgroup", cgroups.WantAuto, "which cgroup hierarchies to mount: auto, v1, v2 or hybrid")
 	f.BoolVar(&c.config.Exec, "exec", false, "become the daemon, instead of starting it as a child and staying with it")
+	f.BoolVar(&c.config.Restart, "restart", false, "start a daemon that ends again, as is done on a machine always")
 	f.StringSliceVar(&c.config.Without, "without", nil, "start although these are missing, `names` as the message has them, for example ps,git")
 	f.BoolVar(&c.config.NoRuntimeWrapper, "no-runtime-wrapper", false, "do not stand in front of runc where capabilities are missing here that containers ask for")
+	f.StringVar(&c.config.Data, "data", "", "on a machine: the `disk` with the data-root, as LABEL=, UUID=, PARTLABEL=, PARTUUID= or /dev/; LABEL=docker-data where not given")
+	f.StringVar(&c.config.Format, "format", "", "on a machine: \"blank\" lets a blank data disk be formatted; nothing else ever is")
 	f.StringVar(&c.config.Hostname, "hostname", "", "on a machine: its name")
 	f.StringVar(&c.config.StateDir, "state-dir", "", "on a machine: the folder for what outlives a boot, the clock and the entropy seed")
-	f.StringVar(&c.config.RootMove, "root-move", launch.RootCopy, "on a machine: how to leave the initramfs: copy it to a tmpfs, bind it, or keep it")
+	f.StringVar(&c.config.RootMove, "root-move", launch.RootAuto, "on a machine: how to leave the initramfs: auto, copy (to a tmpfs of its own), bind, or keep")
+	f.DurationVar(&c.config.PanicAfter, "panic-after", 0, "panic after so long, to see what becomes of it")
+	f.Lookup("panic-after").Hidden = true
 	return f
 }
 

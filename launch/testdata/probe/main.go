@@ -6,13 +6,16 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
 
 func main() {
 	if len(os.Args) < 2 {
-		fail(fmt.Errorf("usage: probe cat|first|serve|dial|wait|limit ARGS"))
+		fail(fmt.Errorf("usage: probe cat|first|serve|dial|wait|last|kill|zombies|limit ARGS"))
 	}
 	args := os.Args[2:]
 	switch os.Args[1] {
@@ -52,6 +55,45 @@ func main() {
 		signal.Notify(stop, syscall.SIGTERM)
 		fmt.Println("waiting")
 		<-stop
+	case "last": // FILE TEXT: wait until told to stop, and write TEXT to the file then, a second later
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, syscall.SIGTERM)
+		fmt.Println("waiting")
+		<-stop
+		time.Sleep(time.Second)
+		f, err := os.OpenFile(args[0], os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+		fail(err)
+		_, err = fmt.Fprintln(f, args[1])
+		fail(err)
+		fail(f.Close())
+	case "kill": // SIGNAL NAME: all processes of that name, in a container with the machine's processes
+		number, err := strconv.Atoi(args[0])
+		fail(err)
+		found := 0
+		names, err := filepath.Glob("/proc/[0-9]*/comm")
+		fail(err)
+		for _, name := range names {
+			comm, err := os.ReadFile(name)
+			if err != nil || strings.TrimSpace(string(comm)) != args[1] {
+				continue
+			}
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+			fail(err)
+			fail(syscall.Kill(pid, syscall.Signal(number)))
+			found++
+		}
+		fmt.Println(found)
+	case "zombies": // how many processes nobody has waited for
+		names, err := filepath.Glob("/proc/[0-9]*/stat")
+		fail(err)
+		count := 0
+		for _, name := range names {
+			data, err := os.ReadFile(name)
+			if err == nil && strings.HasPrefix(string(data)[strings.LastIndexByte(string(data), ')')+1:], " Z") {
+				count++
+			}
+		}
+		fmt.Println(count)
 	case "limit": // the limit of open files; the Go runtime raises its own soft one, so that /proc of the parent is no help
 		var l syscall.Rlimit
 		fail(syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l))
