@@ -111,9 +111,9 @@ func (c *timelineCall) read(stdin io.Reader) (*report.Run, error) {
 		return report.Parse(stdin)
 	}
 	run, err := report.Read(c.path)
-	if errors.Is(err, fs.ErrNotExist) && c.path == report.Path {
-		return nil, fmt.Errorf("there is no report of a start here: a launcher that stays with its daemon (without --exec) writes %s "+
-			"once the daemon is ready, or could not be started: %w", c.path, err)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no report of a start: a launcher that stays with its daemon (without --exec) writes %s "+
+			"once the daemon is ready, or could not be started: %w", report.Path, err)
 	}
 	return run, err
 }

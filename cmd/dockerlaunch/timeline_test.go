@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/dockerlaunch/dockerlaunch/internal/testenv"
 	"github.com/dockerlaunch/dockerlaunch/launch/report"
 )
 
@@ -49,7 +50,8 @@ func TestTimeline(t *testing.T) {
 		{args: []string{"--help"}, says: "--svg"},
 
 		{args: []string{"--svg", "/nonexistent/x.svg", machineReport}, status: 1, says: "/nonexistent/x.svg"},
-		{args: []string{"/nonexistent"}, status: 1, says: "/nonexistent"},
+		{args: []string{"/nonexistent"}, status: 1, says: "there is no report"},
+		{args: []string{"/nonexistent"}, status: 1, says: "/nonexistent: no such file"},
 		{args: []string{"-"}, stdin: "{", status: 1, says: "no report of a start"},
 		{args: []string{"-"}, stdin: "{}", status: 1, says: "no report of a start"},
 		{args: []string{"-"}, stdin: "null", status: 1, says: "no report of a start"},
@@ -75,16 +77,6 @@ func TestTimeline(t *testing.T) {
 	}
 }
 
-func TestTimelineWithoutReport(t *testing.T) {
-	if _, err := os.Stat(report.Path); err == nil {
-		t.Skip("a launcher has left a report on this machine")
-	}
-	status, _, stderr := show(t, nil, "")
-	if status != 1 || !strings.Contains(stderr, "there is no report") || !strings.Contains(stderr, report.Path) {
-		t.Errorf("exit status %d: %s", status, stderr)
-	}
-}
-
 // The report that is printed is the one that was read.
 func TestTimelineJSON(t *testing.T) {
 	_, stdout, _ := show(t, nil, "", "--json", machineReport)
@@ -107,7 +99,7 @@ func TestTimelineJSON(t *testing.T) {
 func TestTimelineOnTerminal(t *testing.T) {
 	pty, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		t.Skipf("no pseudoterminals: %v", err)
+		testenv.Missing(t, "it needs a pseudoterminal: "+err.Error())
 	}
 	defer pty.Close()
 	if err := unix.IoctlSetWinsize(int(pty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: 70, Row: 20}); err != nil {
@@ -121,5 +113,16 @@ func TestTimelineOnTerminal(t *testing.T) {
 		if s.Width != 70 || s.Color != test.color || s.ASCII {
 			t.Errorf("%v: %+v", test.env, s)
 		}
+	}
+}
+
+// The verb is known to main, and to the help.
+func TestTimelineIsAVerb(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if status := run([]string{verbTimeline, machineReport}, &stdout, &stderr); status != 0 || !strings.Contains(stdout.String(), "ready after") {
+		t.Errorf("exit status %d:\n%s%s", status, stdout.String(), stderr.String())
+	}
+	if !strings.Contains(helpText(), "dockerlaunch "+verbTimeline) {
+		t.Errorf("the help does not name it:\n%s", helpText())
 	}
 }

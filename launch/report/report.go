@@ -101,5 +101,8 @@ func Parse(from io.Reader) (*Run, error) {
 	if err := json.Unmarshal(data, r); err != nil {
 		return nil, fmt.Errorf("this is no report of a start: %w", err)
 	}
+	if r.Steps == nil {
+		return nil, errors.New("this is no report of a start: it has no steps")
+	}
 	return r, nil
 }
