@@ -12,8 +12,8 @@ import (
 	"github.com/dockerlaunch/dockerlaunch/launch/preflight"
 )
 
-// programs plans the checks of user space, and returns the names of what is missing.
-func (p *Plan) programs(c Config, e daemon.Effective, f Facts) (missing map[string]bool, err error) {
+// judgePrograms compares what there is of user space with what Docker needs. The error is a *UsageError.
+func judgePrograms(c Config, e daemon.Effective, f Facts) ([]preflight.Finding, error) {
 	found := f.Programs
 	if found["ca-certificates"] == "" && f.SpareCABundle && f.Files["/"+preflight.CABundle] == files.Absent {
 		found = preflight.Found{}
@@ -35,6 +35,15 @@ func (p *Plan) programs(c Config, e daemon.Effective, f Facts) (missing map[stri
 	if err != nil {
 		return nil, &UsageError{err}
 	}
+	return findings, nil
+}
+
+// programs plans the checks of user space, and returns the names of what is missing.
+func (p *Plan) programs(c Config, e daemon.Effective, f Facts) (missing map[string]bool, err error) {
+	findings, err := judgePrograms(c, e, f)
+	if err != nil {
+		return nil, err
+	}
 	verdicts := map[preflight.Level]Verdict{
 		preflight.Fine: Keep, preflight.Needless: Skip, preflight.Waived: Warn, preflight.Warning: Warn, preflight.Refusal: Refuse,
 	}
@@ -42,7 +51,7 @@ func (p *Plan) programs(c Config, e daemon.Effective, f Facts) (missing map[stri
 	for _, finding := range findings {
 		r := finding.Requirement
 		p.add(Step{Name: "program " + r.Name, Why: "to " + r.For, Required: !r.Ignorable, Verdict: verdicts[finding.Level], Note: finding.Text})
-		if found[r.Name] == "" {
+		if finding.Level != preflight.Fine {
 			missing[r.Name] = true
 		}
 	}

@@ -2,6 +2,8 @@
 // what mends it. The JSON of a Finding is part of the program's interface: names and values stay.
 package finding
 
+import "strings"
+
 // Area is the part of the system that a finding is about.
 type Area string
 
@@ -62,6 +64,21 @@ type Finding struct {
 
 // Bad tells whether something is lost.
 func (f Finding) Bad() bool { return f.Status == Missing || f.Status == Disabled }
+
+// Sentence tells the finding in one line: why, what is lost and what to do.
+func (f Finding) Sentence() string {
+	text := f.Note
+	if text == "" {
+		text = f.ID + ": " + string(f.Status)
+	}
+	if f.Lost != "" {
+		text += ". Lost: " + f.Lost
+	}
+	if f.Fix != "" {
+		text += ". " + strings.ToUpper(f.Fix[:1]) + f.Fix[1:]
+	}
+	return text
+}
 
 // Conclusion sums findings up.
 type Conclusion string

@@ -83,6 +83,9 @@ type Finding struct {
 // that is not in the table is an error, as it is a typing error that would otherwise stop a boot later on.
 func Judge(table []Requirement, found Found, c Conditions, without []string) ([]Finding, error) {
 	for _, name := range without {
+		if strings.Contains(name, ".") {
+			continue // the ID of a finding that is none of this table's
+		}
 		if !slices.ContainsFunc(table, func(r Requirement) bool { return r.Name == name }) {
 			return nil, fmt.Errorf("--without %s: there is no such requirement; the names are %s", name, strings.Join(Names(table), ", "))
 		}
@@ -106,14 +109,11 @@ func (r Requirement) judge(where string, c Conditions, waived bool) Finding {
 	if waived {
 		return Finding{r, Waived, fmt.Sprintf("%s is missing, as --without %s allows. Lost: %s", r.Name, r.Name, r.Lost)}
 	}
-	text := fmt.Sprintf("%s is missing, Docker uses it to %s. Lost: %s. Install %s (%s)", r.Name, r.For, r.Lost, r.Package, r.places())
-	if r.How != "" {
-		text += ", or do without: " + r.How
-	}
+	level := Refusal
 	if r.Ignorable {
-		return Finding{r, Warning, text}
+		level = Warning
 	}
-	return Finding{r, Refusal, text + ". To start all the same: dockerlaunch --without " + r.Name}
+	return Finding{r, level, r.missing().Sentence()}
 }
 
 // places tells where the requirement is looked for.

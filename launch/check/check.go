@@ -1,0 +1,115 @@
+// Package check says whether a kernel and a system will run Docker, what will not work, and what mends it.
+//
+// Observe reads what there is, and Judge, a pure function of that, makes findings of it. Neither changes anything that lasts:
+// the trial of overlay takes place in a mount namespace of its own, and its folder is removed.
+package check
+
+import (
+	"github.com/dockerlaunch/dockerlaunch/cgroups"
+	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
+	"github.com/dockerlaunch/dockerlaunch/launch/finding"
+	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/launch/kconfig"
+)
+
+// Request says what is to be judged. With KernelConfig alone it is a kernel, with Root a root tree and the kernel that is in it,
+// and with neither the system that runs.
+type Request struct {
+	// For is what the system is to be; "" is what it is.
+	For host.Habitat
+	// Docker is the daemon's version, or "" to ask the one that is installed.
+	Docker string
+	// Cgroup is the version that the system is to have, WantAuto what it has.
+	Cgroup cgroups.Want
+	// Daemon is what the user says to dockerd.
+	Daemon daemon.Effective
+	// DataRoot beats the data-root that Daemon has; "" does not.
+	DataRoot string
+	// Root is another root tree, "" for the system that runs.
+	Root string
+	// KernelConfig is a file with a kernel's configuration, "" for the kernel's own.
+	KernelConfig string
+	// Path is where programs are looked for.
+	Path string
+}
+
+// dataRoot is the data-root that is judged.
+func (r Request) dataRoot() string {
+	if r.DataRoot != "" {
+		return r.DataRoot
+	}
+	return r.Daemon.DataRoot()
+}
+
+// Report is what a check came to. Its JSON is part of the program's interface, see docs/check.schema.json.
+type Report struct {
+	Verdict    finding.Conclusion `json:"verdict"`
+	Kernel     Kernel             `json:"kernel"`
+	Conditions Conditions         `json:"conditions"`
+	Findings   []finding.Finding  `json:"findings"`
+	// Config is what the findings about the kernel were made from, for kconfig.Fragment.
+	Config *kconfig.Config `json:"-"`
+}
+
+// Kernel is the kernel that was judged.
+type Kernel struct {
+	// Release is what its configuration says, or uname -r; "" where neither is known.
+	Release string `json:"release"`
+	// Source is where its configuration was read.
+	Source string `json:"source"`
+	// Complete tells that an option that the configuration does not name is off.
+	Complete bool `json:"complete"`
+}
+
+// Conditions are what the findings were made for.
+type Conditions struct {
+	For host.Habitat `json:"for"`
+	// Cgroup is v1, v2 or hybrid, or none.
+	Cgroup string `json:"cgroup,omitempty"`
+	// Docker is the daemon's version, "" for the newest that is known.
+	Docker   string           `json:"docker,omitempty"`
+	Firewall kconfig.Firewall `json:"firewall,omitempty"`
+	DataRoot string           `json:"data_root,omitempty"`
+	DataFS   string           `json:"data_root_fs,omitempty"`
+}
+
+// Judge makes the findings. It is pure: the same facts give the same report.
+func Judge(r Request, f *Facts) Report {
+	conditions := f.conditions(r)
+	report := Report{
+		Kernel: Kernel{f.Release(), f.Config.Source, f.Config.Complete}, Config: f.Config,
+		Conditions: Conditions{
+			For: f.For, Cgroup: string(conditions.Cgroup), Docker: conditions.Docker, Firewall: conditions.Firewall,
+			DataRoot: f.Storage.DataRoot, DataFS: f.Storage.FSType,
+		},
+		Findings: kconfig.Judge(f.Config, conditions, f.Modules),
+	}
+	for _, err := range f.Unread {
+		report.Findings = append(report.Findings, finding.Finding{
+			ID: "kernel.config.unread", Area: finding.Kernel, Status: finding.Unknown, Severity: finding.Info, Note: err.Error(),
+		})
+	}
+	add := func(list []finding.Finding) { report.Findings = append(report.Findings, list...) }
+	if f.Live {
+		add(namespaceFindings(r, f))
+		add(cgroupFindings(r, f))
+	}
+	if f.Storage.Looked {
+		add(storageFindings(r, f, conditions))
+	}
+	if f.Programs != nil {
+		add(f.Programs)
+		add(userSpaceFindings(f, conditions, report.Findings))
+	}
+	if f.Live {
+		add(limitFindings(f))
+		add(securityFindings(f))
+	}
+	report.Verdict = finding.Verdict(report.Findings)
+	return report
+}
+
+// good is a finding of something that is as it should be.
+func good(id string, area finding.Area, note string) finding.Finding {
+	return finding.Finding{ID: id, Area: area, Status: finding.OK, Severity: finding.Info, Note: note}
+}

@@ -1,0 +1,175 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/dockerlaunch/dockerlaunch/launch/check"
+	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
+	"github.com/dockerlaunch/dockerlaunch/launch/finding"
+	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/modules"
+)
+
+// Check says whether a system will run the daemon of a Config: the one that runs here, or another that the Request names. Where it
+// is this one, what would stop a launch is among the findings, and fatal. The error is a *UsageError for what was asked wrongly,
+// or about input that cannot be read.
+func Check(c Config, r check.Request) (check.Report, error) {
+	asked, err := c.request()
+	if err != nil {
+		return check.Report{}, err
+	}
+	r.Path = c.path()
+	r.Daemon = daemon.Effective{Command: asked.command, Args: asked.args, Driver: c.getenv("DOCKER_DRIVER")}
+	if r.Docker != "" {
+		if r.Daemon.Version, err = daemon.ParseVersion(r.Docker); err != nil {
+			return check.Report{}, &UsageError{err}
+		}
+	}
+	if r.Root != "" || r.KernelConfig != "" {
+		path, explicit := asked.args.ConfigFile()
+		var problem error
+		if r.Root != "" && !explicit {
+			if r.Daemon.File, problem = daemon.Load(filepath.Join(r.Root, path), false); problem != nil {
+				r.Daemon.File = daemon.Config{}
+			}
+		}
+		facts, err := check.Observe(r, nil)
+		if err != nil {
+			return check.Report{}, err
+		}
+		report := check.Judge(r, facts)
+		return withProblem(report, "program.daemon-json", finding.Program, problem), nil
+	}
+	c.Cgroup = r.Cgroup
+	f, err := Observe(c)
+	if err != nil {
+		return check.Report{}, err
+	}
+	if r.For != "" {
+		f.Host.Habitat = r.For
+	}
+	r.Daemon.File = f.Daemon.Config
+	programs, err := judgePrograms(c, r.Daemon, f)
+	if err != nil {
+		return check.Report{}, err
+	}
+	known := &check.Known{Host: f.Host, Cgroups: f.Cgroups}
+	for _, p := range programs {
+		known.Programs = append(known.Programs, p.Finding())
+	}
+	facts, err := check.Observe(r, known)
+	if err != nil {
+		return check.Report{}, err
+	}
+	report := check.Judge(r, facts)
+	plan, err := NewPlan(c, f)
+	if err != nil {
+		return check.Report{}, err
+	}
+	report.Findings = plan.refusals(report.Findings, r.DataRoot != "")
+	report.Verdict = finding.Verdict(report.Findings)
+	return report, nil
+}
+
+// withProblem adds a fatal finding about an error, if there is one.
+func withProblem(report check.Report, id string, area finding.Area, err error) check.Report {
+	if err != nil {
+		report.Findings = append(report.Findings, finding.Finding{ID: id, Area: area, Status: finding.Disabled, Severity: finding.Fatal, Note: err.Error()})
+		report.Verdict = finding.Verdict(report.Findings)
+	}
+	return report
+}
+
+// refusals adds what would stop the launch to findings, each in its own words, unless it is among them. A daemon that runs already
+// is no fault of the system, and a data-root that is not the plan's is judged already.
+func (p *Plan) refusals(findings []finding.Finding, otherDataRoot bool) []finding.Finding {
+	for _, s := range p.Steps {
+		kind, rest, _ := strings.Cut(s.Name, " ")
+		if s.Verdict != Refuse || kind == "program" || kind == "PID" || kind == "privileges" || kind == "cgroups" {
+			continue
+		}
+		f := finding.Finding{ID: "kernel." + strings.ReplaceAll(s.Name, " ", "."), Area: finding.Kernel}
+		switch kind {
+		case "data-root":
+			if otherDataRoot {
+				continue
+			}
+			f.ID, f.Area = "storage.data-root", finding.Storage
+		case "daemon.json":
+			f.ID, f.Area = "program.daemon-json", finding.Program
+		case "mount":
+			f.ID, f.Area = "storage.mount."+rest, finding.Storage
+		}
+		f.Status, f.Severity, f.Note = finding.Disabled, finding.Fatal, s.Note
+		if i := slices.IndexFunc(findings, func(o finding.Finding) bool { return o.ID == f.ID }); i >= 0 {
+			findings[i] = f
+			continue
+		}
+		findings = append(findings, f)
+	}
+	return findings
+}
+
+// JudgeKernel looks, once modules are loaded, whether the kernel has what no daemon does without. Its configuration is read only
+// where one of the wanted modules did not come: what is fatal there is fatal to `dockerlaunch check`, in the same words.
+type JudgeKernel struct {
+	Habitat host.Habitat `json:"habitat"`
+
+	wants   []modules.Want
+	request check.Request
+	without []string
+}
+
+// String tells what Apply does.
+func (j JudgeKernel) String() string { return "look whether the kernel has what Docker cannot do without" }
+
+// Apply looks. The error has the finding's words.
+func (j JudgeKernel) Apply(context.Context) (kept bool, err error) {
+	complete, err := haveAll(j.wants)
+	if err != nil || complete {
+		return true, err
+	}
+	fatal, err := check.FatalKernel(j.request, j.Habitat)
+	if err != nil {
+		return true, nil //nolint:nilerr // a configuration that cannot be read is no reason not to start the daemon
+	}
+	var errs []error
+	for _, f := range fatal {
+		if !slices.Contains(j.without, f.ID) {
+			errs = append(errs, errors.New(f.Sentence()+". To start all the same: dockerlaunch --without "+f.ID))
+		}
+	}
+	return true, errors.Join(errs...)
+}
+
+// haveAll tells whether the kernel has all of the modules that are wanted, as far as it says so.
+func haveAll(wants []modules.Want) (bool, error) {
+	has, err := observeModules()
+	if err != nil {
+		return false, err
+	}
+	for _, w := range wants {
+		if !slices.ContainsFunc(w.Names, func(name string) bool { return has[name] }) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// judgeKernel plans the look at the kernel, behind the modules.
+func (p *Plan) judgeKernel(c Config, e daemon.Effective, f Facts) {
+	if !p.isDockerd {
+		return
+	}
+	p.add(Step{
+		Name: "kernel", Why: "without some of its options no container starts", Required: true, Verdict: Do,
+		Action: JudgeKernel{
+			Habitat: f.Host.Habitat, wants: WantedModules(firewallOf(e, f.IPTablesGoal)), without: c.Without,
+			request: check.Request{For: f.Host.Habitat, Cgroup: c.Cgroup, Daemon: e, Path: c.path()},
+		},
+	})
+}
