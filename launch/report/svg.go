@@ -3,7 +3,6 @@ package report
 import (
 	"io"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -25,43 +24,40 @@ const (
 // WriteSVG draws the report as a picture (SVG 1.1) that stands alone: no scripts, no style sheets, nothing fetched.
 func (r *Run) WriteSVG(w io.Writer) error {
 	t := r.timeline()
-	height := svgTop + svgRow*(len(t.lines)+len(t.notes)) + svgMargin
-	d := drawing{}
-	d.raw(`<svg xmlns="http://www.w3.org/2000/svg" width="`, svgWidth, `" height="`, height, `" viewBox="0 0 `, svgWidth, ` `, height,
-		`" font-family="sans-serif" font-size="12">`, "\n")
-	d.raw(`<title>`).text(t.title).raw("</title>\n")
-	d.raw(`<rect width="100%" height="100%" fill="#ffffff"/>`, "\n")
-	d.label(svgMargin, 22, "", "bold", cut(t.title, 130))
-	t.scale(&d, height-svgMargin-svgRow*len(t.notes))
-	for i, l := range t.lines {
-		t.draw(&d, l, svgTop+svgRow*i)
+	bottom := svgTop + svgRow*len(t.lines)
+	width, height := strconv.Itoa(svgWidth), strconv.Itoa(bottom+svgRow*len(t.notes)+svgMargin)
+	var b page
+	b.add(`<svg xmlns="http://www.w3.org/2000/svg" width="`, width, `" height="`, height, `" viewBox="0 0 `, width, ` `, height,
+		`" font-family="sans-serif" font-size="12">`, "\n<title>")
+	b.text(t.title)
+	b.add("</title>\n", `<rect width="100%" height="100%" fill="#ffffff"/>`, "\n")
+	b.label(svgMargin, 22, ` font-weight="bold"`, cut(t.title, 130))
+	t.scale(&b, bottom)
+	for i := range t.lines {
+		t.draw(&b, &t.lines[i], svgTop+svgRow*i)
 	}
 	for i, note := range t.notes {
-		d.label(svgMargin, svgTop+svgRow*(len(t.lines)+i)+14, "", "", cut(note, 150))
+		b.label(svgMargin, bottom+svgRow*i+14, "", cut(note, 150))
 	}
-	d.raw("</svg>\n")
-	_, err := io.WriteString(w, d.String())
+	b.add("</svg>\n")
+	_, err := w.Write(b)
 	return err
 }
 
 // scale draws a line for each round number of milliseconds.
-func (t *timeline) scale(d *drawing, bottom int) {
+func (t *timeline) scale(b *page, bottom int) {
 	step := tick(t.until - t.from)
-	first := t.from / step * step
-	for at := first; at <= t.until; at += step {
-		if at < t.from {
-			continue
-		}
+	for at := t.from / step * step; at <= t.until; at += step {
 		x := svgMargin + svgNames + t.place(at, svgBars)
-		d.raw(`<path d="M`, x, ` `, svgTop-6, `V`, bottom, `" stroke="#dddddd"/>`, "\n")
-		d.label(x, svgTop-12, "middle", "", strconv.FormatFloat(float64(at)/float64(time.Millisecond), 'f', -1, 64)+" ms")
+		b.add(`<path d="M`, strconv.Itoa(x), ` `, strconv.Itoa(svgTop-6), `V`, strconv.Itoa(bottom), `" stroke="#dddddd"/>`, "\n")
+		b.label(x, svgTop-12, ` text-anchor="middle"`, millis(at)+" ms")
 	}
 }
 
 // tick is the step of a scale: 1, 2 or 5 times a power of ten, so that there are at most svgTicks.
 func tick(whole time.Duration) time.Duration {
 	for step := time.Millisecond / 10; ; step *= 10 {
-		for _, n := range []time.Duration{1, 2, 5} {
+		for _, n := range [...]time.Duration{1, 2, 5} {
 			if whole <= n*step*svgTicks {
 				return n * step
 			}
@@ -70,25 +66,28 @@ func tick(whole time.Duration) time.Duration {
 }
 
 // draw draws one line, whose upper edge is at y.
-func (t *timeline) draw(d *drawing, l line, y int) {
-	weight := ""
-	if l.heading {
-		weight = "bold"
+func (t *timeline) draw(b *page, l *line, y int) {
+	style := ""
+	if l.shape == heading {
+		style = ` font-weight="bold"`
 	}
-	d.label(svgMargin+14*l.indent, y+14, "", weight, cut(l.name, svgName-2*l.indent))
-	if l.heading {
+	b.label(svgMargin+14*l.indent, y+14, style, cut(l.name, svgName-2*l.indent))
+	if l.shape == heading {
 		return
 	}
-	left := svgMargin + svgNames
-	begin, end := left+t.place(l.begin, svgBars), left+t.place(l.end, svgBars)
-	if l.moment {
-		d.raw(`<path d="M`, begin, ` `, y+3, `l5 7l-5 7l-5 -7z" fill="`, fill(l.kind), `"/>`, "\n")
-		d.label(begin+10, y+14, "", "", millis(l.begin)+" ms")
-		return
+	begin := svgMargin + svgNames + t.place(l.begin, svgBars)
+	end := svgMargin + svgNames + t.place(l.end, svgBars)
+	top := strconv.Itoa(y + 3)
+	after := millis(l.end-l.begin) + " ms"
+	if l.shape == moment {
+		after = millis(l.begin) + " ms"
+		b.add(`<path d="M`, strconv.Itoa(begin), ` `, top, `l5 7l-5 7l-5 -7z" fill="`, fill(l.kind), `"/>`, "\n")
+	} else {
+		b.add(`<rect x="`, strconv.Itoa(begin), `" y="`, top, `" width="`, strconv.Itoa(max(end-begin, 1)), `" height="14" fill="`, fill(l.kind), `"><title>`)
+		b.text(l.name + ": " + millis(l.begin) + " to " + millis(l.end) + " ms")
+		b.add("</title></rect>\n")
 	}
-	d.raw(`<rect x="`, begin, `" y="`, y+3, `" width="`, max(end-begin, 1), `" height="14" fill="`, fill(l.kind), `"><title>`)
-	d.text(l.name + ": " + millis(l.begin) + " to " + millis(l.end) + " ms").raw("</title></rect>\n")
-	d.label(end+6, y+14, "", "", millis(l.end-l.begin)+" ms")
+	b.label(end+8, y+14, "", after)
 }
 
 // fill is a colour that can be told from the others on paper and with colour-blind eyes (Okabe and Ito's palette).
@@ -110,47 +109,25 @@ func fill(k kind) string {
 	return "#999999"
 }
 
-// drawing is a document that is being written.
-type drawing struct{ strings.Builder }
-
-// raw adds markup: strings and numbers.
-func (d *drawing) raw(parts ...any) *drawing {
-	for _, part := range parts {
-		switch part := part.(type) {
-		case string:
-			d.WriteString(part)
-		case int:
-			d.WriteString(strconv.Itoa(part))
-		}
-	}
-	return d
-}
-
 // text adds text, in which nothing is markup.
-func (d *drawing) text(text string) *drawing {
-	for _, r := range text {
-		switch r {
+func (p *page) text(text string) {
+	for i := range len(text) {
+		switch text[i] {
 		case '&':
-			d.WriteString("&amp;")
+			p.add("&amp;")
 		case '<':
-			d.WriteString("&lt;")
+			p.add("&lt;")
 		case '>':
-			d.WriteString("&gt;")
+			p.add("&gt;")
 		default:
-			d.WriteRune(r)
+			p.add(text[i : i+1])
 		}
 	}
-	return d
 }
 
-// label adds text at a place.
-func (d *drawing) label(x, y int, anchor, weight, text string) {
-	d.raw(`<text x="`, x, `" y="`, y, `"`)
-	if anchor != "" {
-		d.raw(` text-anchor="`, anchor, `"`)
-	}
-	if weight != "" {
-		d.raw(` font-weight="`, weight, `"`)
-	}
-	d.raw(`>`).text(text).raw("</text>\n")
+// label adds text at a place; attributes are further ones, each with a space in front.
+func (p *page) label(x, y int, attributes, text string) {
+	p.add(`<text x="`, strconv.Itoa(x), `" y="`, strconv.Itoa(y), `"`, attributes, `>`)
+	p.text(text)
+	p.add("</text>\n")
 }

@@ -38,48 +38,55 @@ func (r *Run) WriteText(w io.Writer, s Style) error {
 	names = min(names, nameLimit, width-timeWidth-2-barWidth)
 	bars := width - names - timeWidth - 2
 
-	var b strings.Builder
-	b.WriteString(t.title + "\n")
-	b.WriteString(strings.Repeat(" ", names) + right("began", timeWidth/2) + right("took ms", timeWidth/2) + "\n")
+	var b page
+	b.add(t.title, "\n", strings.Repeat(" ", names), right("began", timeWidth/2), right("took ms", timeWidth/2), "\n")
 	for _, l := range t.lines {
 		name := cut(strings.Repeat("  ", l.indent)+l.name, names)
-		if l.heading {
-			b.WriteString(name + "\n")
+		if l.shape == heading {
+			b.add(name, "\n")
 			continue
 		}
-		b.WriteString(name + strings.Repeat(" ", names-utf8.RuneCountInString(name)))
-		b.WriteString(right(millis(l.begin), timeWidth/2))
 		took := ""
-		if !l.moment {
+		if l.shape == bar {
 			took = millis(l.end - l.begin)
 		}
-		b.WriteString(right(took, timeWidth/2) + "  ")
-		b.WriteString(t.bar(l, bars, s) + "\n")
+		b.add(name, strings.Repeat(" ", names-utf8.RuneCountInString(name)), right(millis(l.begin), timeWidth/2), right(took, timeWidth/2))
+		t.bar(&b, l, bars, s)
 	}
 	for _, note := range t.notes {
-		b.WriteString(note + "\n")
+		b.add(note, "\n")
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := w.Write(b)
 	return err
 }
 
+// page is a text that is being written.
+type page []byte
+
+func (p *page) add(parts ...string) {
+	for _, part := range parts {
+		*p = append(*p, part...)
+	}
+}
+
 // bar draws a line's bar in so many columns. What is too short to be seen still gets a column.
-func (t *timeline) bar(l line, columns int, s Style) string {
-	begin, end := t.place(l.begin, columns), t.place(l.end, columns)
-	begin = min(begin, columns-1)
-	end = min(max(end, begin+1), columns)
-	full, mark := "█", "◆"
-	if s.ASCII {
-		full, mark = "#", "|"
+func (t *timeline) bar(b *page, l line, columns int, s Style) {
+	begin := min(t.place(l.begin, columns), columns-1)
+	length := max(t.place(l.end, columns)-begin, 1)
+	mark := "█"
+	switch {
+	case l.shape == moment && s.ASCII:
+		mark = "|"
+	case l.shape == moment:
+		mark = "◆"
+	case s.ASCII:
+		mark = "#"
 	}
-	text := strings.Repeat(full, end-begin)
-	if l.moment {
-		text = mark
-	}
+	on, off := "", ""
 	if s.Color {
-		text = "\x1b[" + color(l.kind) + "m" + text + "\x1b[0m"
+		on, off = "\x1b["+color(l.kind)+"m", "\x1b[0m"
 	}
-	return strings.Repeat(" ", begin) + text
+	b.add(strings.Repeat(" ", 2+begin), on, strings.Repeat(mark, length), off, "\n")
 }
 
 // place is where a moment lies between the first and the last, out of so many parts.

@@ -1,12 +1,10 @@
 package report
 
 import (
-	"cmp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -23,14 +21,22 @@ const (
 	ofFailure
 )
 
-// line is one line of a timeline: a heading, a bar, or a moment.
+// shape is how a line is drawn.
+type shape int
+
+const (
+	bar     shape = iota // from begin to end
+	moment               // at begin
+	heading              // not at all: what is below it belongs to it
+)
+
+// line is one line of a timeline.
 type line struct {
-	name       string
-	indent     int
+	shape      shape
 	kind       kind
+	indent     int
+	name       string
 	begin, end time.Duration // since the launcher began
-	// heading has no time of its own; moment has no length.
-	heading, moment bool
 }
 
 // timeline is a report made ready to be drawn.
@@ -53,18 +59,17 @@ const (
 
 // timeline arranges the report: the kernel, the launcher's steps by lane, then each program with its phases. Steps that are
 // too short to be seen are counted, but for those that failed.
-func (r *Run) timeline() timeline {
-	t := timeline{title: r.title(), from: -bounded(max(r.Boot, 0))}
-	t.until = r.end()
+func (r *Run) timeline() *timeline {
+	t := &timeline{title: r.title(), from: -bounded(max(r.Boot, 0)), until: r.end()}
 	if t.from < 0 {
-		t.lines = append(t.lines, line{name: "kernel", kind: ofKernel, begin: t.from})
+		t.add(bar, ofKernel, 0, "kernel", t.from, 0)
 	}
 	t.launcher(r)
 	for _, who := range programs(r.Events) {
 		t.program(r, who)
 	}
 	if ready := bounded(r.Ready); ready > 0 {
-		t.lines = append(t.lines, line{name: "ready", kind: ofDaemon, begin: ready, end: ready, moment: true})
+		t.add(moment, ofDaemon, 0, "ready", ready, ready)
 	}
 	for _, s := range r.Steps {
 		if s.Outcome == "warned" || s.Outcome == "failed" {
@@ -72,14 +77,18 @@ func (r *Run) timeline() timeline {
 		}
 	}
 	if r.Error != "" {
-		t.notes = append(t.notes, "not started: "+plain(r.Error))
+		t.notes = append(t.notes, plain("not started: "+r.Error))
 	}
 	return t
 }
 
+func (t *timeline) add(s shape, k kind, indent int, name string, begin, end time.Duration) {
+	t.lines = append(t.lines, line{s, k, indent, plain(name), begin, max(begin, end)})
+}
+
 // title is the first line.
 func (r *Run) title() string {
-	text := "dockerlaunch " + plain(r.Version) + ", " + plain(r.Habitat) + ", kernel " + plain(r.Kernel)
+	text := "dockerlaunch " + r.Version + ", " + r.Habitat + ", kernel " + r.Kernel
 	switch {
 	case r.Error != "":
 		text += ": the daemon was not started"
@@ -91,7 +100,7 @@ func (r *Run) title() string {
 	default:
 		text += ": not ready"
 	}
-	return text
+	return plain(text)
 }
 
 // end is when the last thing happened.
@@ -111,38 +120,43 @@ func (t *timeline) launcher(r *Run) {
 	if len(r.Steps) == 0 {
 		return
 	}
-	t.lines = append(t.lines, line{name: "launcher", kind: ofLauncher, heading: true})
+	t.add(heading, ofLauncher, 0, "launcher", 0, 0)
 	if first := bounded(r.Steps[0].Began); first > 0 {
-		t.lines = append(t.lines, line{name: "looks at the system", indent: 1, kind: ofLauncher, end: first})
+		t.add(bar, ofLauncher, 1, "looks at the system", 0, first)
 	}
-	shown := max(shortest, (t.until-t.from)/200)
 	var lanes []string
-	for _, s := range r.Steps {
-		if !slices.Contains(lanes, s.Lane) {
-			lanes = append(lanes, s.Lane)
+	for i := range r.Steps {
+		if lane := r.Steps[i].Lane; !slices.Contains(lanes, lane) {
+			lanes = append(lanes, lane)
+			t.lane(r.Steps, lane)
 		}
 	}
-	for _, lane := range lanes {
-		whole := line{name: plain(lane), indent: 1, kind: ofLauncher, begin: timeLimit}
-		var steps []line
-		hidden := 0
-		for _, s := range r.Steps {
-			if s.Lane != lane {
-				continue
-			}
-			l := line{name: plain(s.Name), indent: 2, kind: ofStep(s.Outcome), begin: bounded(s.Began)}
-			l.end = l.begin + max(bounded(s.Took), 0)
-			whole.begin, whole.end = min(whole.begin, l.begin), max(whole.end, l.end)
-			if l.end-l.begin >= shown || l.kind == ofFailure {
-				steps = append(steps, l)
-			} else {
-				hidden++
-			}
+}
+
+// lane adds a lane from its first step to its last, and of its steps those that can be seen.
+func (t *timeline) lane(steps []Step, lane string) {
+	shown := max(shortest, (t.until-t.from)/200)
+	whole, hidden := len(t.lines), 0
+	t.add(bar, ofLauncher, 1, lane, timeLimit, timeLimit)
+	begin, end := timeLimit, -timeLimit
+	for i := range steps {
+		s := &steps[i]
+		if s.Lane != lane {
+			continue
 		}
-		if hidden > 0 {
-			whole.name += " (" + count(hidden, "short step") + ")"
+		from := bounded(s.Began)
+		to := from + max(bounded(s.Took), 0)
+		begin, end = min(begin, from), max(end, to)
+		if k := ofStep(s.Outcome); to-from >= shown || k == ofFailure {
+			t.add(bar, k, 2, s.Name, from, to)
+		} else {
+			hidden++
 		}
-		t.lines = append(append(t.lines, whole), steps...)
+	}
+	l := &t.lines[whole]
+	l.begin, l.end = begin, end
+	if hidden > 0 {
+		l.name += " (" + count(hidden, "short step") + ")"
 	}
 }
 
@@ -178,22 +192,22 @@ func (t *timeline) program(r *Run, who string) {
 	case "launcher":
 		k = ofLauncher
 	}
-	var events []Event
+	t.add(heading, k, 0, who, 0, 0)
+	last := -1 // the line of the event before
 	for _, e := range r.Events {
-		if e.Who == who {
-			events = append(events, e)
+		if e.Who != who {
+			continue
 		}
-	}
-	slices.SortStableFunc(events, func(a, b Event) int { return cmp.Compare(bounded(a.At), bounded(b.At)) })
-	t.lines = append(t.lines, line{name: plain(who), kind: k, heading: true})
-	for i, e := range events {
-		l := line{name: plain(e.What), indent: 1, kind: k, begin: bounded(e.At), end: bounded(e.At), moment: true}
-		if i+1 < len(events) {
-			l.end, l.moment = bounded(events[i+1].At), false
-		} else if e.What == "ready" && r.Ready > 0 {
-			continue // it has a line of its own
+		at := bounded(e.At)
+		if last >= 0 {
+			before := &t.lines[last]
+			before.shape, before.end = bar, max(before.begin, at)
 		}
-		t.lines = append(t.lines, l)
+		if e.What == "ready" && r.Ready > 0 {
+			return // it has a line of its own
+		}
+		last = len(t.lines)
+		t.add(moment, k, 1, e.What, at, at)
 	}
 }
 
@@ -202,28 +216,28 @@ func bounded(d time.Duration) time.Duration { return min(max(d, -timeLimit), tim
 
 // plain makes one line of a text, of characters that can be shown and that XML may hold.
 func plain(text string) string {
-	if text == "" {
-		return "?"
-	}
 	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !strconv.IsPrint(r) {
-			if unicode.IsSpace(r) {
-				return ' '
-			}
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case r == utf8.RuneError || !strconv.IsPrint(r):
 			return '?'
 		}
 		return r
 	}, text)
 }
 
-// cut shortens a text to so many characters.
+// cut shortens a text to so many characters, which are two at least.
 func cut(text string, limit int) string {
-	if utf8.RuneCountInString(text) <= limit {
-		return text
+	n, keep := 0, 0
+	for i := range text {
+		n++
+		if n == limit-1 {
+			keep = i // of which two dots make the limit
+		}
+		if n > limit {
+			return text[:keep] + ".."
+		}
 	}
-	runes := []rune(text)
-	if limit < 3 {
-		return string(runes[:max(limit, 0)])
-	}
-	return string(runes[:limit-2]) + ".."
+	return text
 }

@@ -168,3 +168,15 @@ func FuzzTimeline(f *testing.F) {
 		}
 	})
 }
+
+func TestCut(t *testing.T) {
+	for _, test := range []struct {
+		text  string
+		limit int
+		want  string
+	}{{"", 5, ""}, {"abcde", 5, "abcde"}, {"abcdef", 5, "abc.."}, {"äöüßéñ", 5, "äöü.."}, {"abcdefghij", 4, "ab.."}} {
+		if got := cut(test.text, test.limit); got != test.want {
+			t.Errorf("cut(%q, %d) = %q, want %q", test.text, test.limit, got, test.want)
+		}
+	}
+}
