@@ -63,6 +63,9 @@ func (r *Run) WriteText(w io.Writer, s Style) error {
 // page is a text that is being written.
 type page []byte
 
+// add is called from so many places that as a part of each it would make the program larger by kilobytes.
+//
+//go:noinline
 func (p *page) add(parts ...string) {
 	for _, part := range parts {
 		*p = append(*p, part...)
@@ -123,6 +126,8 @@ func millis(d time.Duration) string {
 }
 
 // right aligns a text to the right in a column.
+//
+//go:noinline
 func right(text string, width int) string {
 	return strings.Repeat(" ", max(width-utf8.RuneCountInString(text), 1)) + text
 }

@@ -82,6 +82,9 @@ func (r *Run) timeline() *timeline {
 	return t
 }
 
+// add adds a line. It is not made a part of its callers for the same reason as page's.
+//
+//go:noinline
 func (t *timeline) add(s shape, k kind, indent int, name string, begin, end time.Duration) {
 	t.lines = append(t.lines, line{s, k, indent, plain(name), begin, max(begin, end)})
 }
