@@ -54,6 +54,9 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 	if len(args) > 0 && args[0] == verbTimeline {
 		return timeline(args[1:], os.Getenv, os.Stdin, stdout, stderr)
 	}
+	if len(args) > 0 && args[0] == verbCheck {
+		return runCheck(args[1:], stdout, stderr)
+	}
 	// Nothing but reading words comes before the signal handlers, which differ for those who stay and those who exec.
 	call, err := parse(args)
 	if err == nil && call.verb == "" {
