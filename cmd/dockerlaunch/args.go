@@ -34,6 +34,7 @@ const usage = `Usage:
   dockerlaunch ready [--wait] [--timeout D] [TARGET]
   dockerlaunch timeline [--svg FILE | --json] [REPORT]
   dockerlaunch modprobe [options] [MODULE...]
+  dockerlaunch check [--json] [flags] [--] [DAEMON [ARGS...]]
   dockerlaunch version
   dockerlaunch help
 
@@ -41,7 +42,8 @@ Prepares this system for Docker and becomes the daemon: mounts what is missing
 (/proc, /sys, /dev, /run, cgroups), makes the files Docker expects, checks the
 programs it calls, and executes DAEMON, by default dockerd from PATH. Arguments
 that begin with - go to dockerd when they stand behind --.
-"plan" prints what would be done and changes nothing. "modprobe" is modprobe(8),
+"plan" prints what would be done and changes nothing, "check" says whether Docker
+will run here and what to mend. "modprobe" is modprobe(8),
 as is this program under that name. "ready" ends with 0 where the daemon at
 TARGET (unix:///run/docker.sock where not given) answers, with 1 where it does
 not within D (5s), and with 2 for a wrong command line; with --wait it asks again
