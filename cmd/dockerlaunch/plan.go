@@ -35,6 +35,8 @@ func printPlan(c launch.Config, asJSON bool, w io.Writer) error {
 type jsonPlan struct {
 	Version string `json:"version"`
 	*launch.Plan
+	// Lanes are the sequences of steps, which run beside each other but for what each waits for.
+	Lanes []launch.LaneInfo `json:"lanes"`
 	// Refused tells why the daemon would not be started; empty where it would.
 	Refused string `json:"refused,omitempty"`
 	// ExitStatus is what the launcher would end with; 0 where the daemon would be started.
@@ -42,7 +44,7 @@ type jsonPlan struct {
 }
 
 func writeJSON(w io.Writer, plan *launch.Plan) error {
-	out := jsonPlan{Version: versionText(), Plan: plan}
+	out := jsonPlan{Version: versionText(), Plan: plan, Lanes: plan.Lanes()}
 	if err := plan.Err(); err != nil {
 		out.Refused, out.ExitStatus = err.Error(), launch.ExitStatus(err)
 	}
@@ -55,13 +57,19 @@ func writeJSON(w io.Writer, plan *launch.Plan) error {
 func writeText(w io.Writer, plan *launch.Plan) error {
 	b := bufio.NewWriter(w)
 	fmt.Fprintf(b, "in a habitat of the kind %q:\n", plan.Habitat)
-	for _, s := range plan.Steps {
-		text := s.Note
-		if s.Does != "" && s.Verdict == launch.Do {
-			text = s.Does
+	for _, lane := range plan.Lanes() {
+		fmt.Fprintf(b, "lane %s, %s:\n", lane.Name, waits(lane))
+		for _, s := range plan.Steps {
+			text := s.Note
+			if s.Does != "" && s.Verdict == launch.Do {
+				text = s.Does
+			}
+			if s.Lane == lane.Name {
+				fmt.Fprintf(b, "%-6s  %-32s  %s\n", s.Verdict, s.Name, text)
+			}
 		}
-		fmt.Fprintf(b, "%-6s  %-32s  %s\n", s.Verdict, s.Name, text)
 	}
+	b.WriteString("the daemon, after all lanes:\n")
 	for _, n := range plan.Command.Notices {
 		fmt.Fprintf(b, "%-6s  %-32s  %s\n", "note", "old command line", n)
 	}
@@ -77,4 +85,16 @@ func writeText(w io.Writer, plan *launch.Plan) error {
 		fmt.Fprintf(b, "exec    %s\n", strings.Join(append([]string{plan.Command.Path}, plan.Command.Args...), " "))
 	}
 	return b.Flush()
+}
+
+// waits tells what a lane waits for.
+func waits(lane launch.LaneInfo) string {
+	if len(lane.After) == 0 {
+		return "at once"
+	}
+	names := make([]string, len(lane.After))
+	for i, after := range lane.After {
+		names[i] = string(after)
+	}
+	return "after " + strings.Join(names, " and ")
 }
