@@ -46,6 +46,8 @@ type Default struct {
 	Reason string
 	// Since is the first release that needs it; zero for all.
 	Since Version
+	// Versioned is true where an older release does not start with it, so that it is given only where the version is known.
+	Versioned bool
 	// Unless names other options that make it pointless or wrong where the user gives them.
 	Unless []string
 	// judge gives the value, or false where the facts do not call for it.
@@ -185,7 +187,7 @@ func Add(e Effective, facts DefaultFacts) []Added {
 
 func (d Default) add(e Effective, facts DefaultFacts) (Added, bool) {
 	value, wanted := d.judge(e, facts)
-	if !wanted || !e.Version.has(d.Since, Version{}) {
+	if !wanted || !e.Version.has(d.Since, Version{}) || d.Versioned && !e.Version.Known() {
 		return Added{}, false
 	}
 	for _, option := range d.Unless {

@@ -37,10 +37,9 @@ func networkFlags() []Default {
 			// --mtu is for the default bridge alone; networks of the user's own take it from here.
 			Option: "default-network-opt", Item: "bridge",
 			Reason: "larger packets do not leave this system, and connections of containers on networks of their own would hang",
-			Since:  v(24, 0),
-			judge: func(e Effective, f DefaultFacts) (string, bool) {
-				// An older dockerd does not start with an option that it does not know.
-				return "bridge=com.docker.network.driver.mtu=" + strconv.Itoa(f.Network.MTU), f.Network.MTU > 0 && e.Version.Known()
+			Since:  v(24, 0), Versioned: true,
+			judge: func(_ Effective, f DefaultFacts) (string, bool) {
+				return "bridge=com.docker.network.driver.mtu=" + strconv.Itoa(f.Network.MTU), f.Network.MTU > 0
 			},
 		},
 		{
@@ -51,12 +50,12 @@ func networkFlags() []Default {
 			judge:  func(_ Effective, f DefaultFacts) (string, bool) { return f.Network.BIP, f.Network.BIP != "" },
 		},
 		{
-			// Without IPv6 dockerd's 56 runs of ip6tables come to nothing.
+			// Without IPv6 dockerd's 56 runs of ip6tables come to nothing. Every dockerd since 20.10 has the option.
 			Option: "ip6tables",
 			Reason: "this kernel has no IPv6",
 			Since:  v(27, 0),
 			judge: func(e Effective, f DefaultFacts) (string, bool) {
-				return "false", f.Network.NoIPv6 && !f.Missing["ip6tables"] && e.Version.Known() && e.FirewallBackend() == "iptables"
+				return "false", f.Network.NoIPv6 && !f.Missing["ip6tables"] && e.FirewallBackend() == "iptables"
 			},
 		},
 	}
