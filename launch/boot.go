@@ -246,7 +246,7 @@ func (s *supervisor) newFatal(words []string) *power.Fatal {
 // shutDown ends the machine. It returns only where even that failed.
 func (s *supervisor) shutDown(action power.Action) error {
 	s.stopping = true
-	s.config.log().Infof("going down: %s", action)
+	s.announce("going down: " + string(action))
 	again, done := make(chan struct{}, 2), make(chan struct{})
 	s.init.Go(func() {
 		for {

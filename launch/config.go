@@ -46,6 +46,8 @@ type Config struct {
 	PanicAfter time.Duration
 	// NoRuntimeWrapper leaves runc alone where capabilities are missing that containers ask for.
 	NoRuntimeWrapper bool
+	// Preload is a folder with image archives that are loaded once each; "" is preload.DefaultDir.
+	Preload string
 	// Version is the launcher's, for the report of the start.
 	Version string
 	// Log takes messages; logrus's standard logger where it is nil.

@@ -12,6 +12,7 @@ import (
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 	"github.com/dockerlaunch/dockerlaunch/launch/files"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/launch/iptables"
 	"github.com/dockerlaunch/dockerlaunch/launch/network"
 	"github.com/dockerlaunch/dockerlaunch/launch/preflight"
 	"github.com/dockerlaunch/dockerlaunch/launch/sockets"
@@ -37,8 +38,8 @@ type Facts struct {
 	// Files tells for each file and folder that Docker expects what stands there.
 	Files    map[string]files.State `json:"files"`
 	Programs preflight.Found        `json:"programs"`
-	// IPTablesGoal is the program that the links of iptables lead to, which tells its variant; "" where there is none.
-	IPTablesGoal string `json:"iptables_goal"`
+	// IPTables is what decides which variant of iptables is used.
+	IPTables iptables.Facts `json:"iptables"`
 	// ContainerdRuns tells whether a containerd answers where dockerd looks for one before it starts its own.
 	ContainerdRuns bool `json:"containerd_runs"`
 	// ModuleIndex tells whether there is a folder of modules for the running kernel.
@@ -116,10 +117,8 @@ func Observe(c Config) (Facts, error) {
 		return f, err
 	}
 	f.Programs = preflight.Look(preflight.Table(), c.path())
-	if iptables := f.Programs["iptables"]; iptables != "" {
-		if f.IPTablesGoal, err = filepath.EvalSymlinks(iptables); err != nil {
-			return f, fmt.Errorf("following the links of %s: %w", iptables, err)
-		}
+	if f.IPTables, err = iptables.Observe("", c.path()); err != nil {
+		return f, err
 	}
 	if f.ContainerdRuns, err = sockets.Answers(daemon.SystemContainerd); err != nil {
 		return f, err

@@ -60,6 +60,7 @@ func powerOn(t *testing.T, kernel, disk string, words ...string) *appliance {
 		Files: []vm.File{{Path: "/usr/bin/dockerlaunch", From: launcher(t), Mode: 0o755}},
 		Trees: []vm.Tree{{Path: "/certs/server", From: filepath.Join(a.certs, "server")}},
 		NICs:  []string{"virtio-net-pci"}, Forward: []int{2376, 8080},
+		Outside: true, // or QEMU's DHCP names neither a gateway nor a name server
 		Cmdline: append([]string{"DOCKER_TLS_CERTDIR=/certs"}, words...),
 	}
 	o.Files = append(o.Files, vm.File{Path: "/certs/ca/cert.pem", From: filepath.Join(a.certs, "ca", "cert.pem")})
@@ -228,7 +229,7 @@ func TestMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.off(t)
-	if !strings.Contains(a.Console(), "power off") {
+	if !strings.Contains(a.Console(), "going down: power off") {
 		t.Errorf("the console does not say that the machine goes:\n%s", a.Console())
 	}
 	clean(t, disk)
@@ -244,7 +245,7 @@ func TestMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.off(t)
-	if !strings.Contains(a.Console(), "reboot") {
+	if !strings.Contains(a.Console(), "going down: reboot") {
 		t.Errorf("the console does not say that the machine reboots:\n%s", a.Console())
 	}
 	clean(t, disk)

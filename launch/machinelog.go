@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"bytes"
 	"io"
 
 	"github.com/dockerlaunch/dockerlaunch/launch/machine"
@@ -37,3 +38,39 @@ func (h logHook) Fire(entry *logrus.Entry) error {
 	}
 	return h.log.Write(level, entry.Message)
 }
+
+// consoleWriter brings what the daemon prints to a machine's console. A console that takes nothing, as a serial line whose
+// other end stopped it, does not keep the daemon waiting: the oldest lines give way.
+type consoleWriter struct {
+	log     *machine.Log
+	partial []byte
+}
+
+// Write takes whole lines; a part of one waits for the rest.
+func (w *consoleWriter) Write(data []byte) (int, error) {
+	w.partial = append(w.partial, data...)
+	for {
+		line, rest, ended := bytes.Cut(w.partial, []byte("\n"))
+		if !ended {
+			if len(w.partial) > maxConsoleLine {
+				w.partial = w.partial[:0]
+			}
+			return len(data), nil
+		}
+		level := machine.Warning
+		if bytes.Contains(line, []byte(" level=info ")) {
+			level = machine.Info
+		} else if bytes.Contains(line, []byte(" level=debug ")) {
+			level = machine.Debug
+		}
+		if _, shown := w.log.Verbosity.Route(level, false); shown && w.log.Console != nil {
+			if err := w.log.Console.Write(string(line) + "\n"); err != nil {
+				return len(data), err
+			}
+		}
+		w.partial = append(w.partial[:0], rest...)
+	}
+}
+
+// maxConsoleLine is the longest line that is kept while its end is awaited, in bytes.
+const maxConsoleLine = 64 << 10

@@ -145,7 +145,7 @@ func (p *Plan) modules(e daemon.Effective, f Facts) {
 		p.add(Step{Name: "modules", Why: "the kernel's features that Docker uses", Verdict: Skip, Note: "this kernel has no loadable modules"})
 		return
 	}
-	wants := WantedModules(firewallOf(e, f.IPTablesGoal))
+	wants := WantedModules(firewallOf(e, p.iptables.Program(f.IPTables)))
 	loader := &moduleLoader{wants: wants}
 	var open []modules.Want
 	for _, w := range wants {

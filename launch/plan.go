@@ -5,6 +5,7 @@ import (
 
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/launch/iptables"
 	"github.com/dockerlaunch/dockerlaunch/mounts"
 )
 
@@ -90,8 +91,12 @@ type Plan struct {
 	opened *[]int
 	// lock keeps other launchers off the data-root.
 	lock *heldLock
-	// runtimeDir is the folder with the link to the launcher as OCI runtime; "" where it is not needed.
-	runtimeDir string
+	// inFront are the folders that go in front of the daemon's PATH, with what for.
+	inFront []pathFolder
+	// iptables is the variant that the daemon uses.
+	iptables iptables.Choice
+	// images is what is loaded once the daemon is ready.
+	images imageFolder
 	// isDockerd tells that the daemon is dockerd by its name, so that its ways are known.
 	isDockerd bool
 	// tlsDir is the folder with the certificates that are made for the API; "" where none are.
@@ -150,12 +155,15 @@ func NewPlan(c Config, f Facts) (*Plan, error) {
 	p.varRun(f)
 	p.propagation(f)
 	p.cgroups(c.Cgroup, f)
+	p.chooseIPTables(c, e, f)
 	p.lane = LaneModules
 	p.modules(e, f)
+	p.fallBackIPTables(f)
 	p.lane = LaneSystem
 	p.files(f)
 	p.settings(c, e, f)
 	p.network(f.Host, e)
+	p.bridge(&e, f.Network)
 	missing, err := p.programs(c, e, f)
 	if err != nil {
 		return nil, err
@@ -163,7 +171,9 @@ func NewPlan(c Config, f Facts) (*Plan, error) {
 	p.limits(f.Host)
 	p.ociRuntime(c, e, f)
 	p.networkNotes(f.Network)
+	p.reaping(c)
 	p.api(c, e)
+	p.imageArchives(c, e)
 	p.lane = LaneCertificates
 	p.certificates(c, e, f)
 	p.lane = LaneContainerd

@@ -169,3 +169,24 @@ func TestContainerdBeforehand(t *testing.T) {
 		}
 	}
 }
+
+// TestBridgeByNameAndAddress: dockerd refuses --bridge and --bip together, so the launcher makes the bridge.
+func TestBridgeByNameAndAddress(t *testing.T) {
+	p := planned(t, Config{Daemon: []string{"dockerd", "-b", "mine", "--bip", "10.9.0.1/24", "--mtu=1400", "-D"}}, prepared())
+	s := step(t, p, "bridge mine")
+	if s.Verdict != Do || s.Does != "make bridge mine with address 10.9.0.1/24 and MTU 1400" {
+		t.Errorf("%+v", s)
+	}
+	if slices.ContainsFunc(p.Command.Args, func(arg string) bool { return strings.Contains(arg, "10.9.0.1") || strings.HasPrefix(arg, "--bip") }) {
+		t.Errorf("dockerd gets %q", p.Command.Args)
+	}
+	if !slices.Contains(p.Command.Args, "-b") || !slices.Contains(p.Command.Args, "-D") {
+		t.Errorf("dockerd gets %q", p.Command.Args)
+	}
+	for _, bip := range []string{"nonsense", "10.9.0.0/24", "10.9.0.1"} {
+		p := planned(t, Config{Daemon: []string{"dockerd", "-b", "mine", "--bip", bip}}, prepared())
+		if s := step(t, p, "bridge mine"); s.Verdict != Refuse || !strings.Contains(s.Note, bip) {
+			t.Errorf("%s: %+v", bip, s)
+		}
+	}
+}

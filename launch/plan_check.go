@@ -125,7 +125,9 @@ type JudgeKernel struct {
 }
 
 // String tells what Apply does.
-func (j JudgeKernel) String() string { return "look whether the kernel has what Docker cannot do without" }
+func (j JudgeKernel) String() string {
+	return "look whether the kernel has what Docker cannot do without"
+}
 
 // Apply looks. The error has the finding's words.
 func (j JudgeKernel) Apply(context.Context) (kept bool, err error) {
@@ -168,7 +170,7 @@ func (p *Plan) judgeKernel(c Config, e daemon.Effective, f Facts) {
 	p.add(Step{
 		Name: "kernel", Why: "without some of its options no container starts", Required: true, Verdict: Do,
 		Action: JudgeKernel{
-			Habitat: f.Host.Habitat, wants: WantedModules(firewallOf(e, f.IPTablesGoal)), without: c.Without,
+			Habitat: f.Host.Habitat, wants: WantedModules(firewallOf(e, p.iptables.Program(f.IPTables))), without: c.Without,
 			request: check.Request{For: f.Host.Habitat, Cgroup: c.Cgroup, Daemon: e, Path: c.path()},
 		},
 	})

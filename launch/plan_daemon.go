@@ -146,9 +146,9 @@ func (p *Plan) command(c Config, e daemon.Effective, missing map[string]bool, f 
 		p.Command.Notices = append(p.Command.Notices, n.String())
 	}
 	p.Command.Env = environment(c, f.Host.Habitat)
-	if p.runtimeDir != "" {
+	if len(p.inFront) > 0 {
 		p.Command.Env = slices.DeleteFunc(p.Command.Env, func(v Variable) bool { return v.Name == "PATH" })
-		p.Command.Env = append(p.Command.Env, Variable{"PATH", p.runtimeDir + ":" + c.path(), "the launcher stands in front of runc, to take out capabilities that cannot be given"})
+		p.Command.Env = append(p.Command.Env, pathWith(p.inFront, c.path()))
 	}
 	p.problem = f.Daemon.Problem
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,9 +42,20 @@ func (p *Plan) ociRuntime(c Config, e daemon.Effective, f Facts) {
 	default:
 		s.Verdict, s.Action = Do, link
 		s.Note = "containers go without " + strings.Join(missing, ", ") + ", which nobody here can give"
-		p.runtimeDir = link.Dir
+		p.inFront = append(p.inFront, pathFolder{link.Dir, "the launcher stands in front of runc, to take out capabilities that cannot be given"})
 	}
 	p.add(s)
+}
+
+// reaping answers the variable by which the first dockerlaunch was told to stay the daemon's parent.
+func (p *Plan) reaping(c Config) {
+	const name = "DOCKER_LAUNCH_REAP"
+	if value := c.getenv(name); c.Exec && DebugWanted(value) {
+		p.add(Step{
+			Name: name, Why: "somebody has to wait for the processes that Docker's own leave behind", Verdict: Warn,
+			Note: name + "=" + value + " and --exec contradict each other, and --exec counts. Lost: the reaping, where no other init does it",
+		})
+	}
 }
 
 // LockDataRoot keeps a second launcher off the data-root.
@@ -156,4 +169,38 @@ func (p *Plan) networkNotes(f network.Facts) {
 	if f.ResolvErr != "" {
 		p.add(Step{Name: "resolv.conf", Verdict: Warn, Note: fmt.Sprintf("%s. Lost: the choice of resolvers for containers", f.ResolvErr)})
 	}
+}
+
+// bridge plans the bridge of which the user gives both name and address. dockerd refuses the two together, as it is to find
+// the bridge as it is: so the launcher makes it, and dockerd gets the name alone.
+func (p *Plan) bridge(e *daemon.Effective, f network.Facts) {
+	name, named := e.Args.Value("bridge")
+	bip, addressed := e.Args.Value("bip")
+	if !e.Command.IsDockerd() || !named || !addressed || name == "none" {
+		return
+	}
+	s := Step{Name: "bridge " + name, Why: "the default network's containers are on it", Required: true}
+	address, err := netip.ParsePrefix(bip)
+	b := network.Bridge{Name: name, Address: address}
+	if mtu, ok := e.Args.Value("mtu"); ok && err == nil {
+		b.MTU, err = strconv.Atoi(mtu)
+	}
+	stands := false
+	if err == nil {
+		err = b.Check()
+	}
+	if err == nil {
+		stands, err = b.Observe(f)
+	}
+	switch {
+	case err != nil:
+		s.Verdict, s.Note = Refuse, fmt.Sprintf("--bridge %s --bip %s: %v", name, bip, err)
+	case stands:
+		s.Verdict, s.Note = Keep, "it is there, with the address "+bip
+	default:
+		s.Verdict, s.Action = Do, b
+	}
+	p.add(s)
+	e.Command.Args = daemon.Without(e.Command.Args, "bip")
+	e.Args = daemon.ParseArgs(e.Command.Args)
 }

@@ -57,7 +57,7 @@ func prepared() Facts {
 		f.Standing[l.Path] = true
 	}
 	f.Standing["/var/run"] = true
-	f.IPTablesGoal, f.ModuleIndex, f.Modules = "/usr/sbin/xtables-nft-multi", true, map[string]bool{}
+	f.IPTables.Goal, f.ModuleIndex, f.Modules = "/usr/sbin/xtables-nft-multi", true, map[string]bool{}
 	for _, w := range WantedModules(FirewallIPTablesNft) {
 		f.Modules[w.Names[0]] = true
 	}

@@ -168,7 +168,7 @@ func TestPlanSteps(t *testing.T) {
 			step:   "module xt_MASQUERADE", verdict: Keep, note: "ipt_MASQUERADE",
 		},
 		"a module of the other variant": {
-			change: func(f *Facts) { f.IPTablesGoal = "/usr/sbin/xtables-legacy-multi" }, step: "module iptable_nat", verdict: Do,
+			change: func(f *Facts) { f.IPTables.Goal = "/usr/sbin/xtables-legacy-multi" }, step: "module iptable_nat", verdict: Do,
 		},
 		"modules that only the host can load": {
 			change: func(f *Facts) { f.Modules["overlay"], f.Modules["veth"], f.ModuleIndex = false, false, false },
@@ -212,9 +212,6 @@ func TestPlanSteps(t *testing.T) {
 		},
 		"a kernel without modules": {
 			change: func(f *Facts) { f.Host.LoadableModules, f.Modules = false, nil }, step: "modules", verdict: Skip,
-		},
-		"a machine's devices": {
-			change: func(f *Facts) { f.Host.Habitat = host.Machine }, step: "coldplug", verdict: Do,
 		},
 		"no iptables": {
 			change: func(f *Facts) { delete(f.Programs, "iptables") }, step: "program iptables", verdict: Refuse, note: "--iptables=false",

@@ -64,6 +64,7 @@ func (s *supervisor) heard(event ready.Event) {
 	if err := ready.Notify(outer, ready.StateReady); err != nil {
 		s.config.log().Warn(err)
 	}
+	s.loadImages()
 }
 
 // observe logs a result and keeps it for the report.

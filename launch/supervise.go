@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"runtime"
@@ -55,6 +56,8 @@ type supervisor struct {
 	ending atomic.Bool
 	// early are the signals that came while there was no daemon to forward them to.
 	early []unix.Signal
+	// endPreload ends the loading of images; nil before it has begun.
+	endPreload func()
 }
 
 // supervise prepares the system for the Docker daemon, starts it as a child and stays its parent: it forwards signals to
@@ -136,7 +139,7 @@ func (s *supervisor) startContainerd() error {
 		Path: c.Program, Args: append([]string{c.Program}, c.Args()...), Env: environWithout(environWith(s.config.Environ, s.plan.Command.Env), ready.NotifyVar),
 		Stdin: pidone.Null, Stdout: 2, Session: true,
 	})
-	s.containerd.pipes = s.pipes()
+	s.containerd.pipes, s.containerd.to = s.pipes(), s.output()
 	if err := s.runContainerd(); err != nil {
 		return err
 	}
@@ -175,10 +178,18 @@ func (s *supervisor) pipes() bool {
 	}
 }
 
+// output is where the output of what we start goes.
+func (s *supervisor) output() io.Writer {
+	if s.boot != nil {
+		return &consoleWriter{log: s.boot.log}
+	}
+	return os.Stderr
+}
+
 // run starts the daemon and stays with it to its end.
 func (s *supervisor) run() error {
 	s.dockerd = newService(s.plan.Command.Path, s.daemonCommand())
-	s.dockerd.pipes, s.dockerd.observe = s.pipes(), s.record.daemonSays
+	s.dockerd.pipes, s.dockerd.to, s.dockerd.observe = s.pipes(), s.output(), s.record.daemonSays
 	if s.boot != nil {
 		s.later()
 	}
@@ -288,6 +299,9 @@ func (s *supervisor) signal(signal unix.Signal) error {
 		return nil
 	}
 	s.stopping = s.stopping || asksToStop(signal)
+	if s.stopping && s.endPreload != nil {
+		s.endPreload()
+	}
 	if err := s.forwarder.Forward(signal); err != nil {
 		s.config.log().Warnf("forwarding %s to %s: %v", pidone.SignalName(signal), s.plan.Command.Path, err)
 	}

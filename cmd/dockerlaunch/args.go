@@ -8,6 +8,7 @@ import (
 
 	"github.com/dockerlaunch/dockerlaunch/cgroups"
 	"github.com/dockerlaunch/dockerlaunch/launch"
+	"github.com/dockerlaunch/dockerlaunch/launch/bootline"
 	"github.com/spf13/pflag"
 )
 
@@ -92,8 +93,10 @@ func (c *call) flags() *pflag.FlagSet {
 	f.BoolVar(&c.config.Restart, "restart", false, "start a daemon that ends again, as is done on a machine always")
 	f.StringSliceVar(&c.config.Without, "without", nil, "start although these are missing, `names` as the message has them, for example ps,git")
 	f.BoolVar(&c.config.NoRuntimeWrapper, "no-runtime-wrapper", false, "do not stand in front of runc where capabilities are missing here that containers ask for")
+	f.StringVar(&c.config.Preload, "preload", "", "load the image archives in this `folder`, each once, when the daemon is ready; /usr/share/dockerlaunch/images where not given")
 	f.StringVar(&c.config.Data, "data", "", "on a machine: the `disk` with the data-root, as LABEL=, UUID=, PARTLABEL=, PARTUUID= or /dev/; LABEL=docker-data where not given")
 	f.StringVar(&c.config.Format, "format", "", "on a machine: \"blank\" lets a blank data disk be formatted; nothing else ever is")
+	f.Var(&ipValue{&c.config.IPs}, "ip", "on a machine: what an interface is given, as ip= of the kernel command line has it; may be repeated")
 	f.StringVar(&c.config.Hostname, "hostname", "", "on a machine: its name")
 	f.StringVar(&c.config.StateDir, "state-dir", "", "on a machine: the folder for what outlives a boot, the clock and the entropy seed")
 	f.StringVar(&c.config.RootMove, "root-move", launch.RootAuto, "on a machine: how to leave the initramfs: auto, copy (to a tmpfs of its own), bind, or keep")
@@ -161,3 +164,18 @@ func split(f *pflag.FlagSet, args []string) (own, daemon []string) {
 func helpText() string {
 	return usage + new(call).flags().FlagUsages() + helpTail
 }
+
+// ipValue takes words in the form of the kernel's ip=.
+type ipValue struct{ ips *[]bootline.IP }
+
+func (v *ipValue) Set(word string) error {
+	ip, err := bootline.ParseIP(word)
+	if err == nil {
+		*v.ips = append(*v.ips, ip)
+	}
+	return err
+}
+
+func (v *ipValue) Type() string { return "ip" }
+
+func (v *ipValue) String() string { return "" }

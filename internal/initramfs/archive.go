@@ -18,8 +18,12 @@ import (
 )
 
 // consoleNode is what the kernel opens as standard input and output of PID 1, before anything is mounted. See init/main.c,
-// console_on_rootfs, and Documentation/admin-guide/devices.txt.
-var consoleNode = cpio.CharDev("dev/console", 0o600, 5, 1)
+// console_on_rootfs, and Documentation/admin-guide/devices.txt. nullNode is what the Go runtime opens in its place, before
+// main, where the kernel has no console; without it a Go PID 1 ends there (checkfds in runtime/fds_unix.go).
+var (
+	consoleNode = cpio.CharDev("dev/console", 0o600, 5, 1)
+	nullNode    = cpio.CharDev("dev/null", 0o666, 1, 3)
+)
 
 // initLinks are the names by which the kernel and people call the launcher on a machine.
 var initLinks = []rootfs.Link{
@@ -59,7 +63,7 @@ func Write(w io.Writer, nodes []*rootfs.Node, epoch int64) error {
 
 // WritePlain is Write without compression. What it writes may stand behind another archive.
 func WritePlain(w io.Writer, nodes []*rootfs.Node, epoch int64) error {
-	records := map[string]cpio.Record{consoleNode.Name: consoleNode}
+	records := map[string]cpio.Record{consoleNode.Name: consoleNode, nullNode.Name: nullNode}
 	for _, n := range nodes {
 		r, err := record(n)
 		if err != nil {

@@ -85,7 +85,7 @@ func TestWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	names, what := list(t, raw)
-	if got := strings.Join(names, " "); got != "bin dev dev/console init tmp usr usr/bin usr/bin-other usr/bin/big usr/bin/empty "+
+	if got := strings.Join(names, " "); got != "bin dev dev/console dev/null init tmp usr usr/bin usr/bin-other usr/bin/big usr/bin/empty "+
 		"usr/sbin usr/sbin/halt usr/sbin/init usr/sbin/poweroff usr/sbin/reboot" {
 		t.Errorf("order: %s", got)
 	}

@@ -254,3 +254,14 @@ func (t token) write(args []string, e edit) []string {
 
 // base is the last part of a path; of "docker/", which is no program, it is empty.
 func base(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
+
+// Without leaves an option out of the arguments of a Command that IsDockerd.
+func Without(args []string, option string) []string {
+	rest, _ := rewrite(args, todayDialect, func(t token) (edit, string) {
+		if t.known && t.option.Name == option {
+			return drop, ""
+		}
+		return keep, ""
+	})
+	return rest
+}
