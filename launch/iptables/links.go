@@ -1,0 +1,111 @@
+package iptables
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Dir is the folder with the links that goes in front of PATH.
+const Dir = "/run/dockerlaunch/iptables"
+
+// Links has programs by the plain names be of one variant for whoever has Dir in front of PATH.
+type Links struct {
+	Dir     string  `json:"dir"`
+	Variant Variant `json:"variant"`
+	// Program is iptables-VARIANT, beside which the others lie.
+	Program string `json:"program"`
+}
+
+// String tells what Apply does.
+func (l Links) String() string {
+	return fmt.Sprintf("link iptables and ip6tables in %s to %s", l.Dir, filepath.Dir(l.Program)+"/*-"+string(l.Variant))
+}
+
+// Apply makes the links. Those that lead elsewhere are replaced; what is no link is an error.
+func (l Links) Apply(context.Context) (kept bool, err error) {
+	if err := os.MkdirAll(l.Dir, 0o755); err != nil {
+		return false, fmt.Errorf("making the folder of iptables: %w", err)
+	}
+	kept = true
+	for _, name := range programs {
+		target := l.target(name)
+		path := filepath.Join(l.Dir, name)
+		if found, err := os.Readlink(path); err == nil && found == target {
+			continue
+		}
+		kept = false
+		if err := removeLink(path); err != nil {
+			return false, err
+		}
+		if err := os.Symlink(target, path); err != nil {
+			return false, fmt.Errorf("linking iptables: %w", err)
+		}
+	}
+	return kept, nil
+}
+
+// target is the program of the variant: iptables-legacy-save for iptables-save.
+func (l Links) target(name string) string {
+	family, tail := name[:len("iptables")], name[len("iptables"):]
+	if name[:3] == "ip6" {
+		family, tail = name[:len("ip6tables")], name[len("ip6tables"):]
+	}
+	return filepath.Join(filepath.Dir(l.Program), family+"-"+string(l.Variant)+tail)
+}
+
+// removeLink removes a link that may be there.
+func removeLink(path string) error {
+	st, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("looking at a link of iptables: %w", err)
+	case st.Mode()&fs.ModeSymlink == 0:
+		return fmt.Errorf("%s should be a link to a variant of iptables, and is something else (%s): move it away", path, st.Mode())
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("removing a link of iptables: %w", err)
+	}
+	return nil
+}
+
+// Fallback asks the kernel whether it knows nf_tables, and links the legacy programs where it does not.
+type Fallback struct {
+	Links
+
+	// probe is for tests; nil asks the kernel.
+	probe func() (bool, error)
+}
+
+// String tells what Apply does.
+func (f Fallback) String() string {
+	return "ask the kernel for nf_tables, and use iptables-legacy where it has none"
+}
+
+// Apply asks. The error where the kernel has no nf_tables tells of the change, which is worth a warning.
+func (f Fallback) Apply(ctx context.Context) (kept bool, err error) {
+	probe := f.probe
+	if probe == nil {
+		probe = kernelHasNft
+	}
+	has, err := probe()
+	if err != nil {
+		return false, fmt.Errorf("%w; iptables stays as it is", err)
+	}
+	if has {
+		// Those that an earlier start made, with another kernel.
+		for _, name := range programs {
+			err = errors.Join(err, removeLink(filepath.Join(f.Dir, name)))
+		}
+		return true, err
+	}
+	if _, err := f.Links.Apply(ctx); err != nil {
+		return false, err
+	}
+	return false, errors.New("this kernel has no nf_tables, and iptables-legacy is used instead")
+}
