@@ -17,7 +17,7 @@ VM_KERNEL    ?= 6.12
 VM_PORT      ?= 2376
 VM_CMDLINE   ?=
 # How long each fuzz test runs under `make test`.
-FUZZTIME     ?= 5s
+FUZZTIME     ?= 2s
 # make bench: the benchmarks that this matches (BENCHMARK or BENCHMARK/VARIANT, regular expressions), rounds in place of their
 # own numbers, and other entrypoints to compare (NAME=PATH [ARG...], several with commas between).
 ONLY         ?=
