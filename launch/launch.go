@@ -1,10 +1,17 @@
-// Package launch turns the system it runs on into one that Docker runs on, and hands over to the Docker daemon.
+// Package launch turns the system it runs on into one that Docker runs on, starts the Docker daemon there, and stays with it.
 //
-// It is one story: a Config (what the user asked for) and Facts (what the system is like) make a Plan, an ordered list of
-// steps; applying the plan gives a Report; then the daemon takes this process's place.
+// It is one story: a Config (what the user asked for) and Facts (what the system is like) make a Plan, steps in lanes that
+// are taken beside each other; applying the plan gives a Report; then the daemon is started.
+//
+// Main is the whole launcher: it stays the daemon's parent, reaps, forwards signals, keeps a containerd running beside it,
+// and on a machine, whose PID 1 it is, does the boot and the shutdown too.
+//
+// LaunchDocker, and Launch for a Config, prepare the system and have the daemon take this process's place. They leave out
+// what is a machine's alone (disks, network, shutdown), and are for an init that does that itself:
 //
 //	err := launch.LaunchDocker("/usr/bin/dockerd", "-s", "overlay2")
-//	log.Fatal(err) // there is only failure to report
+//	log.Print(err) // it returns only on failure
+//	os.Exit(launch.ExitStatus(err))
 package launch
 
 import (
@@ -103,8 +110,12 @@ func prepare(ctx context.Context, c Config, hooks func(*Plan) Hooks, boot func(c
 	}
 	// The whole plan begins with the steps that were just taken, which are told and counted once.
 	plan.Steps = plan.Steps[len(first.Steps):]
+	asked := hooks(plan).askVersion(ctx, plan)
 	rest, err := take(ctx, plan, hooks)
 	rest.Results = append(report.Results, rest.Results...)
+	if err == nil {
+		err = plan.fit(c, facts, asked)
+	}
 	return plan, rest, err
 }
 
