@@ -71,6 +71,8 @@ type DaemonFacts struct {
 	Path string `json:"path"`
 	// Problem tells why it cannot be executed, nil where it can.
 	Problem *ExecError `json:"-"`
+	// Version is its version, where that is written down somewhere; the zero Version where nothing tells without running it.
+	Version daemon.Version `json:"version,omitzero"`
 	// Config is its daemon.json, ConfigErr why that cannot be read.
 	Config    daemon.Config `json:"-"`
 	ConfigErr error         `json:"-"`
@@ -204,6 +206,7 @@ func observeDaemon(r request, path string, info mounts.Info) (DaemonFacts, error
 	f.Path, f.Problem = findDaemon(r.command, path)
 	if r.command.IsDockerd() {
 		f.Config, f.ConfigErr = daemon.Load(r.args.ConfigFile())
+		f.Version = daemon.VersionFiles{}.Known(f.Path)
 	}
 	effective := daemon.Effective{Command: r.command, Args: r.args, File: f.Config}
 	dataRoot, err := filepath.Abs(effective.DataRoot())

@@ -5,6 +5,8 @@ import (
 	"context"
 	"slices"
 	"sync"
+
+	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 )
 
 // Lane is a sequence of steps. The steps of a lane are taken in order, the lanes beside each other.
@@ -73,6 +75,8 @@ type Hooks struct {
 	Observe func(Result)
 	// StartContainerd starts the plan's containerd, on the caller's thread.
 	StartContainerd func() error
+	// AskVersion begins to ask a dockerd for its version; the channel gives it, or the zero Version. It may be nil.
+	AskVersion func(ctx context.Context, path string) <-chan daemon.Version
 }
 
 // Apply takes the plan's steps, those of different lanes beside each other. It ends at the first required step that

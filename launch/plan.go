@@ -82,6 +82,8 @@ type Plan struct {
 	Habitat host.Habitat `json:"habitat"`
 	Steps   []Step       `json:"steps"`
 	Command Command      `json:"command"`
+	// DaemonVersion is the daemon's, where it is known.
+	DaemonVersion daemon.Version `json:"daemon_version,omitzero"`
 	// Containerd is the containerd that is started beside the daemon; nil where none is.
 	Containerd *daemon.Containerd `json:"containerd,omitempty"`
 	// containerdAddress is where the daemon finds it; "" where it looks itself.
@@ -109,6 +111,8 @@ type Plan struct {
 	pending []string
 	// lane is the one that steps are being added to.
 	lane Lane
+	// needsVersion tells that the command line would be another one for some versions of the daemon, and that its is not known.
+	needsVersion bool
 	// problem is why the daemon cannot be executed, if so.
 	problem *ExecError
 }
@@ -147,8 +151,9 @@ func NewPlan(c Config, f Facts) (*Plan, error) {
 		return nil, err
 	}
 	e := daemon.Effective{Command: r.command, Args: r.args, File: f.Daemon.Config, Driver: c.getenv("DOCKER_DRIVER")}
+	e = knowing(e, f.Daemon.Version)
 
-	p := &Plan{Habitat: f.Host.Habitat, lane: LaneSystem, isDockerd: r.command.IsDockerd()}
+	p := &Plan{Habitat: f.Host.Habitat, lane: LaneSystem, isDockerd: r.command.IsDockerd(), DaemonVersion: e.Version}
 	p.base(f)
 	p.devices(f)
 	p.mounts(mounts.Rest(), f.Mounts)

@@ -124,7 +124,7 @@ func (p *Plan) settings(c Config, e daemon.Effective, f Facts) {
 // command plans the daemon's command line and environment.
 func (p *Plan) command(c Config, e daemon.Effective, missing map[string]bool, f Facts) {
 	set, _ := limits.Plan(f.Host.Limits, f.Host.MayRaiseLimits())
-	added := daemon.Add(e, daemon.DefaultFacts{
+	facts := daemon.DefaultFacts{
 		Missing:         missing,
 		BridgeNetfilter: p.bridgeNetfilter,
 		NoFileHard:      set.NoFile.Hard,
@@ -132,7 +132,9 @@ func (p *Plan) command(c Config, e daemon.Effective, missing map[string]bool, f 
 		SystemdLeak: f.Host.SystemdLeak && f.Cgroups.Mode != cgroups.V1 && f.Cgroups.Mode != cgroups.Hybrid,
 		Containerd:  p.containerdAddress, Hosts: p.hosts, Sockets: p.opened != nil, TLSDir: p.tlsDir,
 		Network: networkDefaults(p.Habitat, e, f.Network), BoundLogs: p.Habitat != host.Host,
-	})
+	}
+	p.needsVersion = daemon.NeedsVersion(e, facts)
+	added := daemon.Add(e, facts)
 	p.Command = Command{Path: f.Daemon.Path, Args: daemon.WithAdded(e.Command.Args, added)}
 	for _, a := range added {
 		if a.Flag != "" {

@@ -118,7 +118,7 @@ func (s *supervisor) prepare(ctx context.Context) error {
 }
 
 func (s *supervisor) hooks() Hooks {
-	return Hooks{Observe: s.observe, StartContainerd: s.startContainerd}
+	return Hooks{Observe: s.observe, StartContainerd: s.startContainerd, AskVersion: s.askVersion}
 }
 
 // take applies a plan of the machine's.
