@@ -17,101 +17,107 @@ import (
 // Check says whether a system will run the daemon of a Config: the one that runs here, or another that the Request names. Where it
 // is this one, what would stop a launch is among the findings, and fatal. The error is a *UsageError for what was asked wrongly,
 // or about input that cannot be read.
-func Check(c Config, r check.Request) (check.Report, error) {
+func Check(c *Config, r *check.Request) (*check.Report, error) {
 	asked, err := c.request()
 	if err != nil {
-		return check.Report{}, err
+		return nil, err
 	}
 	r.Path = c.path()
 	r.Daemon = daemon.Effective{Command: asked.command, Args: asked.args, Driver: c.getenv("DOCKER_DRIVER")}
 	if r.Docker != "" {
 		if r.Daemon.Version, err = daemon.ParseVersion(r.Docker); err != nil {
-			return check.Report{}, &UsageError{err}
+			return nil, &UsageError{err}
 		}
 	}
 	if r.Root != "" || r.KernelConfig != "" {
-		path, explicit := asked.args.ConfigFile()
-		var problem error
-		if r.Root != "" && !explicit {
-			if r.Daemon.File, problem = daemon.Load(filepath.Join(r.Root, path), false); problem != nil {
-				r.Daemon.File = daemon.Config{}
-			}
-		}
-		facts, err := check.Observe(r, nil)
-		if err != nil {
-			return check.Report{}, err
-		}
-		report := check.Judge(r, facts)
-		return withProblem(report, "program.daemon-json", finding.Program, problem), nil
+		return checkOther(r)
 	}
 	c.Cgroup = r.Cgroup
-	f, err := Observe(c)
+	f, err := Observe(*c)
 	if err != nil {
-		return check.Report{}, err
+		return nil, err
 	}
 	if r.For != "" {
 		f.Host.Habitat = r.For
 	}
 	r.Daemon.File = f.Daemon.Config
-	programs, err := judgePrograms(c, r.Daemon, f)
+	programs, err := judgePrograms(*c, r.Daemon, f)
 	if err != nil {
-		return check.Report{}, err
+		return nil, err
 	}
 	known := &check.Known{Host: f.Host, Cgroups: f.Cgroups}
-	for _, p := range programs {
-		known.Programs = append(known.Programs, p.Finding())
+	for i := range programs {
+		known.Programs = append(known.Programs, programs[i].Finding())
 	}
 	facts, err := check.Observe(r, known)
 	if err != nil {
-		return check.Report{}, err
+		return nil, err
 	}
 	report := check.Judge(r, facts)
-	plan, err := NewPlan(c, f)
+	plan, err := NewPlan(*c, f)
 	if err != nil {
-		return check.Report{}, err
+		return nil, err
 	}
-	report.Findings = plan.refusals(report.Findings, r.DataRoot != "")
-	report.Verdict = finding.Verdict(report.Findings)
+	plan.refusals(report, r.DataRoot != "")
 	return report, nil
 }
 
-// withProblem adds a fatal finding about an error, if there is one.
-func withProblem(report check.Report, id string, area finding.Area, err error) check.Report {
-	if err != nil {
-		report.Findings = append(report.Findings, finding.Finding{ID: id, Area: area, Status: finding.Disabled, Severity: finding.Fatal, Note: err.Error()})
-		report.Verdict = finding.Verdict(report.Findings)
+// checkOther judges a root tree or a kernel's configuration.
+func checkOther(r *check.Request) (*check.Report, error) {
+	var problem error
+	if path, explicit := r.Daemon.Args.ConfigFile(); r.Root != "" && !explicit {
+		if r.Daemon.File, problem = daemon.Load(filepath.Join(r.Root, path), false); problem != nil {
+			r.Daemon.File = daemon.Config{}
+		}
 	}
-	return report
+	facts, err := check.Observe(r, nil)
+	if err != nil {
+		return nil, err
+	}
+	report := check.Judge(r, facts)
+	if problem != nil {
+		refuse(report, "program.daemon-json", problem.Error())
+	}
+	return report, nil
 }
 
-// refusals adds what would stop the launch to findings, each in its own words, unless it is among them. A daemon that runs already
+// refusals adds what would stop the launch to a report, each in its own words, unless it is there already. A daemon that runs
 // is no fault of the system, and a data-root that is not the plan's is judged already.
-func (p *Plan) refusals(findings []finding.Finding, otherDataRoot bool) []finding.Finding {
-	for _, s := range p.Steps {
+func (p *Plan) refusals(report *check.Report, otherDataRoot bool) {
+	for i := range p.Steps {
+		s := &p.Steps[i]
 		kind, rest, _ := strings.Cut(s.Name, " ")
-		if s.Verdict != Refuse || kind == "program" || kind == "PID" || kind == "privileges" || kind == "cgroups" {
+		if s.Verdict != Refuse {
 			continue
 		}
-		f := finding.Finding{ID: "kernel." + strings.ReplaceAll(s.Name, " ", "."), Area: finding.Kernel}
 		switch kind {
+		case "program", "PID", "privileges", "cgroups":
 		case "data-root":
-			if otherDataRoot {
-				continue
+			if !otherDataRoot {
+				refuse(report, "storage.data-root", s.Note)
 			}
-			f.ID, f.Area = "storage.data-root", finding.Storage
 		case "daemon.json":
-			f.ID, f.Area = "program.daemon-json", finding.Program
+			refuse(report, "program.daemon-json", s.Note)
 		case "mount":
-			f.ID, f.Area = "storage.mount."+rest, finding.Storage
+			refuse(report, "storage.mount."+rest, s.Note)
+		default:
+			refuse(report, "kernel."+strings.ReplaceAll(s.Name, " ", "."), s.Note)
 		}
-		f.Status, f.Severity, f.Note = finding.Disabled, finding.Fatal, s.Note
-		if i := slices.IndexFunc(findings, func(o finding.Finding) bool { return o.ID == f.ID }); i >= 0 {
-			findings[i] = f
-			continue
-		}
-		findings = append(findings, f)
 	}
-	return findings
+}
+
+// refuse makes a finding fatal, or adds one that is.
+func refuse(report *check.Report, id, note string) {
+	area, _, _ := strings.Cut(id, ".")
+	report.Verdict = finding.WillFail
+	f := finding.Finding{ID: id, Area: finding.Area(area), Status: finding.Disabled, Severity: finding.Fatal, Note: note}
+	for i := range report.Findings {
+		if report.Findings[i].ID == id {
+			report.Findings[i] = f
+			return
+		}
+	}
+	report.Findings = append(report.Findings, f)
 }
 
 // JudgeKernel looks, once modules are loaded, whether the kernel has what no daemon does without. Its configuration is read only
@@ -135,7 +141,7 @@ func (j JudgeKernel) Apply(context.Context) (kept bool, err error) {
 	if err != nil || complete {
 		return true, err
 	}
-	fatal, err := check.FatalKernel(j.request, j.Habitat)
+	fatal, err := check.FatalKernel(&j.request, j.Habitat)
 	if err != nil {
 		return true, nil //nolint:nilerr // a configuration that cannot be read is no reason not to start the daemon
 	}

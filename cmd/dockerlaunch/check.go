@@ -96,7 +96,9 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 			return fail(fmt.Errorf("--%s needs a value", name), checkPrompt)
 		}
 	}
-	output := func(text string) int { return checkWritten(stderr, func() error { _, err := io.WriteString(stdout, text); return err }, exitRuns) }
+	output := func(text string) int {
+		return checkWritten(stderr, func() error { _, err := io.WriteString(stdout, text); return err }, exitRuns)
+	}
 	switch {
 	case c.help:
 		return output(checkUsage + f.FlagUsages() + checkTail)
@@ -108,7 +110,7 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 		return output(text)
 	}
 	c.config.Daemon, c.config.Environ = f.Args(), os.Environ()
-	report, err := launch.Check(c.config, c.request)
+	report, err := launch.Check(&c.config, &c.request)
 	if err != nil {
 		return fail(err, "")
 	}

@@ -1,6 +1,8 @@
 package check
 
-import "strings"
+import (
+	"strings"
+)
 
 // Boot is what is known of how the system boots, to say where its kernel command line is set.
 type Boot struct {
@@ -14,62 +16,51 @@ type Boot struct {
 
 // commandLineFiles are files whose text is the kernel command line: Raspberry Pi's, in the folder of today and that of before,
 // and that of kernel-install(8).
-func commandLineFiles() []string {
-	return []string{"/boot/firmware/cmdline.txt", "/boot/cmdline.txt", "/etc/kernel/cmdline"}
+var commandLineFiles = [...]string{"/boot/firmware/cmdline.txt", "/boot/cmdline.txt", "/etc/kernel/cmdline"}
+
+// bootPlaces is where distributions set the kernel command line, by ID of os-release(5); what follows "add X" or "take X off".
+var bootPlaces = [...][2]string{
+	{"debian ubuntu", "in GRUB_CMDLINE_LINUX in /etc/default/grub, run update-grub and reboot"},
+	{"nixos", "in boot.kernelParams in /etc/nixos/configuration.nix, run nixos-rebuild boot and reboot"},
+	{"fedora rhel centos", "with grubby --update-kernel=ALL --args=WORDS (or --remove-args=WORDS), and reboot"},
+	{"alpine", "in default_kernel_opts in /etc/update-extlinux.conf, run update-extlinux and reboot"},
+	{"suse opensuse sles", "in GRUB_CMDLINE_LINUX in /etc/default/grub, run grub2-mkconfig -o /boot/grub2/grub.cfg and reboot"},
+	{"arch gentoo void", "in GRUB_CMDLINE_LINUX in /etc/default/grub, run grub-mkconfig -o /boot/grub/grub.cfg and reboot; " +
+		"with systemd-boot in `options` of the entry in /boot/loader/entries"},
 }
 
-// Where says where words are put on the kernel command line: "add cgroup_enable=memory to …, run … and reboot".
-func (b Boot) Where(what string) string {
-	is := func(names ...string) bool {
-		for _, name := range names {
-			if b.ID == name {
-				return true
+// where says how words get onto the kernel command line, or off it.
+func (b *Boot) where(what, words string) string {
+	return what + " " + words + " " + b.place()
+}
+
+func (b *Boot) place() string {
+	if strings.HasSuffix(b.File, "cmdline.txt") {
+		return "in the one line of " + b.File + ", and reboot"
+	}
+	for id := range strings.FieldsSeq(b.ID + " " + b.Like) {
+		for i := range bootPlaces {
+			if strings.Contains(" "+bootPlaces[i][0]+" ", " "+id+" ") && (b.File == "" || i == 0) {
+				return bootPlaces[i][1]
 			}
 		}
-		for like := range strings.FieldsSeq(b.Like) {
-			for _, name := range names {
-				if like == name {
-					return true
-				}
-			}
-		}
-		return false
 	}
-	const grub = " GRUB_CMDLINE_LINUX in /etc/default/grub, run "
-	switch {
-	case strings.HasSuffix(b.File, "cmdline.txt"):
-		return what + " the one line of " + b.File + " and reboot"
-	case is("nixos"):
-		return what + " boot.kernelParams in /etc/nixos/configuration.nix, run nixos-rebuild boot and reboot"
-	case b.File != "" && !is("debian", "ubuntu"):
-		return what + " " + b.File + ", run kernel-install add-all and reboot"
-	case is("debian", "ubuntu"):
-		return what + grub + "update-grub and reboot"
-	case is("fedora", "rhel", "centos"):
-		return what + " the boot entries: grubby --update-kernel=ALL --args=\"...\" (or --remove-args), and reboot"
-	case is("alpine"):
-		return what + " default_kernel_opts in /etc/update-extlinux.conf, run update-extlinux and reboot (with GRUB:" + grub + "grub-mkconfig -o /boot/grub/grub.cfg)"
-	case is("suse", "opensuse", "sles"):
-		return what + grub + "grub2-mkconfig -o /boot/grub2/grub.cfg and reboot"
-	case is("arch", "gentoo", "void"):
-		return what + grub + "grub-mkconfig -o /boot/grub/grub.cfg and reboot; with systemd-boot add them to `options` of the entry in /boot/loader/entries"
+	if b.File != "" {
+		return "in " + b.File + ", run kernel-install add-all and reboot"
 	}
-	return what + " the kernel command line that your boot loader gives, and reboot"
+	return "on the kernel command line, which your boot loader gives, and reboot"
 }
 
 // readOSRelease takes ID and ID_LIKE out of os-release(5).
 func readOSRelease(text string) (id, like string) {
 	for line := range strings.Lines(text) {
-		key, value, ok := strings.Cut(strings.TrimSpace(line), "=")
-		if !ok {
-			continue
-		}
-		value = strings.Trim(value, `"'`)
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		value = strings.ToLower(strings.Trim(value, `"'`))
 		switch key {
 		case "ID":
-			id = strings.ToLower(value)
+			id = value
 		case "ID_LIKE":
-			like = strings.ToLower(value)
+			like = value
 		}
 	}
 	return id, like

@@ -34,7 +34,7 @@ type Request struct {
 }
 
 // dataRoot is the data-root that is judged.
-func (r Request) dataRoot() string {
+func (r *Request) dataRoot() string {
 	if r.DataRoot != "" {
 		return r.DataRoot
 	}
@@ -74,42 +74,29 @@ type Conditions struct {
 }
 
 // Judge makes the findings. It is pure: the same facts give the same report.
-func Judge(r Request, f *Facts) Report {
-	conditions := f.conditions(r)
-	report := Report{
-		Kernel: Kernel{f.Release(), f.Config.Source, f.Config.Complete}, Config: f.Config,
-		Conditions: Conditions{
-			For: f.For, Cgroup: string(conditions.Cgroup), Docker: conditions.Docker, Firewall: conditions.Firewall,
-			DataRoot: f.Storage.DataRoot, DataFS: f.Storage.FSType,
-		},
-		Findings: kconfig.Judge(f.Config, conditions, f.Modules),
-	}
+func Judge(r *Request, f *Facts) *Report {
+	c := f.conditions(r)
+	b := &book{kconfig.Judge(f.Config, c, f.Modules)}
 	for _, err := range f.Unread {
-		report.Findings = append(report.Findings, finding.Finding{
-			ID: "kernel.config.unread", Area: finding.Kernel, Status: finding.Unknown, Severity: finding.Info, Note: err.Error(),
-		})
+		b.add("kernel.config.unread", unknown, err.Error(), "", "")
 	}
-	add := func(list []finding.Finding) { report.Findings = append(report.Findings, list...) }
 	if f.Live {
-		add(namespaceFindings(r, f))
-		add(cgroupFindings(r, f))
+		b.namespaces(f, c.UserNS)
+		b.cgroups(r, f)
 	}
 	if f.Storage.Looked {
-		add(storageFindings(r, f, conditions))
+		b.storage(r, f, &c)
 	}
 	if f.Programs != nil {
-		add(f.Programs)
-		add(userSpaceFindings(f, conditions, report.Findings))
+		b.list = append(b.list, f.Programs...)
+		b.userSpace(f, &c)
 	}
 	if f.Live {
-		add(limitFindings(f))
-		add(securityFindings(f))
+		b.limits(f)
+		b.security(f)
 	}
-	report.Verdict = finding.Verdict(report.Findings)
-	return report
-}
-
-// good is a finding of something that is as it should be.
-func good(id string, area finding.Area, note string) finding.Finding {
-	return finding.Finding{ID: id, Area: area, Status: finding.OK, Severity: finding.Info, Note: note}
+	return &Report{
+		Verdict: finding.Verdict(b.list), Kernel: Kernel{f.Release(), f.Config.Source, f.Config.Complete}, Config: f.Config,
+		Conditions: Conditions{f.For, string(c.Cgroup), c.Docker, c.Firewall, f.Storage.DataRoot, f.Storage.FSType}, Findings: b.list,
+	}
 }

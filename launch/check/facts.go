@@ -11,6 +11,7 @@ import (
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
 	"github.com/dockerlaunch/dockerlaunch/launch/kconfig"
 	"github.com/dockerlaunch/dockerlaunch/launch/storage"
+	"golang.org/x/sys/unix"
 )
 
 // Facts are what a check found. They are plain data, but for Modules.
@@ -29,7 +30,7 @@ type Facts struct {
 	Modules kconfig.Modules
 
 	// Namespaces has what the kernel answered to each of namespaces; nil where it was not asked.
-	Namespaces map[string]error
+	Namespaces map[string]unix.Errno
 	Cgroup     CgroupFacts
 	Storage    StorageFacts
 	// Programs are the findings of package preflight; nil where user space is not judged.
@@ -85,13 +86,15 @@ type StorageFacts struct {
 type UserSpace struct {
 	// Docker is the version of dockerd, where it is known.
 	Docker daemon.Version
-	// DockerText is what it says of itself.
+	// DockerText is the same as its package has it, or as the user says it.
 	DockerText string
 	// Daemon is the daemon's path, DaemonErr why there is none.
 	Daemon    string
 	DaemonErr string
-	// IPTables is the path of iptables, Goal the program that its links lead to, IPTablesText what it says of its version.
-	IPTables, Goal, IPTablesText string
+	// IPTables is the path of iptables, Goal the program that its links lead to.
+	IPTables, Goal string
+	// Versions are those of packages.
+	Versions map[string]string
 	// Bundle is where the CA certificates are, BundleErr why they cannot be read.
 	Bundle    string
 	Roots     certs.Roots
@@ -102,15 +105,15 @@ type UserSpace struct {
 }
 
 // firewall is how dockerd reaches netfilter, as far as its options and the links of iptables tell.
-func (u UserSpace) firewall(e daemon.Effective) kconfig.Firewall {
+func (u *UserSpace) firewall(e *daemon.Effective) kconfig.Firewall {
 	switch {
 	case !e.IPTables():
 		return kconfig.FirewallNone
 	case e.FirewallBackend() == "nftables":
 		return kconfig.FirewallNFTables
-	case strings.Contains(u.IPTablesText, "nf_tables"), strings.Contains(u.Goal, "nft"):
+	case strings.Contains(u.Goal, "nft"):
 		return kconfig.FirewallNFT
-	case strings.Contains(u.IPTablesText, "legacy"), strings.Contains(u.Goal, "legacy"), strings.HasSuffix(u.Goal, "xtables-multi"):
+	case strings.Contains(u.Goal, "legacy"), strings.HasSuffix(u.Goal, "xtables-multi"):
 		return kconfig.FirewallLegacy
 	}
 	return kconfig.FirewallUnknown
@@ -131,31 +134,32 @@ type SecurityFacts struct {
 }
 
 // conditions are what the need for kernel options depends on.
-func (f *Facts) conditions(r Request) kconfig.Conditions {
+func (f *Facts) conditions(r *Request) kconfig.Conditions {
 	e := r.Daemon
 	e.Version = f.User.Docker
-	value := func(option string) string {
-		if v, ok := e.Args.Value(option); ok {
-			return v
-		}
-		v, _ := e.File.Value(option)
-		return v
-	}
 	c := kconfig.Conditions{
-		Running: f.Running, Docker: f.User.DockerText, Firewall: f.User.firewall(e), StorageDriver: e.StorageDriver(),
-		DataRootFS: f.Storage.FSType, NoBridge: value("bridge") == "none", NoIPv6: !e.IP6Tables(),
-		NoUserlandProxy: !e.UserlandProxy(), NoICC: value("icc") == "false", UserNS: value("userns-remap") != "",
+		Running: f.Running, Docker: f.User.DockerText, Firewall: f.User.firewall(&e), StorageDriver: e.StorageDriver(),
+		DataRootFS: f.Storage.FSType, NoBridge: value(&e, "bridge") == "none", NoIPv6: !e.IP6Tables(),
+		NoUserlandProxy: !e.UserlandProxy(), NoICC: value(&e, "icc") == "false", UserNS: value(&e, "userns-remap") != "",
 		Container: f.For == host.Container,
 	}
-	switch mode := f.mode(r); mode {
-	case cgroups.V1, cgroups.V2, cgroups.Hybrid:
+	if mode := f.mode(r); mode != cgroups.None {
 		c.Cgroup = kconfig.CgroupMode(mode.String())
 	}
 	return c
 }
 
+// value is what the command line says of an option, else daemon.json.
+func value(e *daemon.Effective, option string) string {
+	v, ok := e.Args.Value(option)
+	if !ok {
+		v, _ = e.File.Value(option)
+	}
+	return v
+}
+
 // mode is the cgroup version that counts: the one that is asked for, else the one that is mounted. None leaves it to the kernel.
-func (f *Facts) mode(r Request) cgroups.Mode {
+func (f *Facts) mode(r *Request) cgroups.Mode {
 	switch r.Cgroup {
 	case cgroups.WantV1:
 		return cgroups.V1

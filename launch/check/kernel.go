@@ -14,7 +14,7 @@ import (
 )
 
 // observeKernel finds the kernel that is judged, its configuration and its modules. running is uname -r.
-func (f *Facts) observeKernel(r Request, running string) error {
+func (f *Facts) observeKernel(r *Request, running string) error {
 	root, release := "/", running
 	switch {
 	case r.KernelConfig != "":

@@ -11,7 +11,7 @@ import (
 
 // FatalKernel returns what of the running kernel is fatal to the daemon of a Request, by its configuration alone: what a launcher
 // looks at where something did not come. A daemon of unknown version gets what is fatal to old and new ones alike.
-func FatalKernel(r Request, habitat host.Habitat) ([]finding.Finding, error) {
+func FatalKernel(r *Request, habitat host.Habitat) ([]finding.Finding, error) {
 	h, err := host.Observe(host.Paths{})
 	if err != nil {
 		return nil, err

@@ -1,96 +1,97 @@
 package check
 
 import (
-	"errors"
-	"syscall"
-
 	"github.com/dockerlaunch/dockerlaunch/launch/finding"
 	"golang.org/x/sys/unix"
 )
 
 // namespace is a kind of namespace that containers get.
 type namespace struct {
-	name, option, lost string
-	flag               uintptr
-	severity           finding.Severity
+	name, option, severity, lost string
+	flag                         uintptr
 }
 
-func namespaces() []namespace {
-	const every = "every container"
-	return []namespace{
-		{"mnt", "CONFIG_NAMESPACES", every, unix.CLONE_NEWNS, finding.Fatal},
-		{"uts", "CONFIG_UTS_NS", every, unix.CLONE_NEWUTS, finding.Fatal},
-		{"ipc", "CONFIG_IPC_NS", every, unix.CLONE_NEWIPC, finding.Fatal},
-		{"pid", "CONFIG_PID_NS", every, unix.CLONE_NEWPID, finding.Fatal},
-		{"net", "CONFIG_NET_NS", "every container but those with --network host", unix.CLONE_NEWNET, finding.Fatal},
-		{"cgroup", "CONFIG_CGROUPS, from Linux 4.6 on", "cgroup namespaces, which containers have on cgroup v2: start them with --cgroupns=host", unix.CLONE_NEWCGROUP, finding.Degraded},
-		{"user", "CONFIG_USER_NS", "--userns-remap and rootless daemons", unix.CLONE_NEWUSER, finding.Info},
-	}
+const everyContainer = "every container"
+
+var namespaces = [...]namespace{
+	{"mnt", "CONFIG_NAMESPACES", fatally, everyContainer, unix.CLONE_NEWNS},
+	{"uts", "CONFIG_UTS_NS", fatally, everyContainer, unix.CLONE_NEWUTS},
+	{"ipc", "CONFIG_IPC_NS", fatally, everyContainer, unix.CLONE_NEWIPC},
+	{"pid", "CONFIG_PID_NS", fatally, everyContainer, unix.CLONE_NEWPID},
+	{"net", "CONFIG_NET_NS", fatally, "every container but those with --network host", unix.CLONE_NEWNET},
+	{"cgroup", "CONFIG_CGROUPS (4.6 and later)", lossy, "cgroup namespaces: start containers with --cgroupns=host", unix.CLONE_NEWCGROUP},
+	{"user", "CONFIG_USER_NS", slightly, "--userns-remap and rootless daemons", unix.CLONE_NEWUSER},
 }
 
-// tryNamespaces asks the kernel for each namespace: a child is cloned into it, and ends when the program that it executes is not
-// there. Nothing of it is left, and this process's own threads stay where they are, as they would not with unshare(2).
-func tryNamespaces() map[string]error {
-	answers := map[string]error{}
-	all := uintptr(0)
-	for _, n := range namespaces() {
-		all |= n.flag
+// tryNamespaces asks the kernel for each namespace, and gives what it answered.
+func tryNamespaces() map[string]unix.Errno {
+	answers := map[string]unix.Errno{}
+	var all uintptr
+	for i := range namespaces {
+		all |= namespaces[i].flag
 	}
 	// In the usual case all is well, and one child tells.
-	if err := cloneInto(all &^ unix.CLONE_NEWUSER); err == nil {
-		all = unix.CLONE_NEWUSER
-	}
-	for _, n := range namespaces() {
-		answers[n.name] = nil
-		if all&n.flag != 0 {
+	well := cloneInto(all&^unix.CLONE_NEWUSER) == 0
+	for i := range namespaces {
+		n := &namespaces[i]
+		answers[n.name] = 0
+		if !well || n.name == "user" {
 			answers[n.name] = cloneInto(n.flag)
 		}
 	}
 	return answers
 }
 
-// cloneInto is nil where a process can be cloned into new namespaces. The one child that is started here is waited for by
-// ForkExec itself, since its program is not there.
-func cloneInto(flags uintptr) error {
-	_, err := syscall.ForkExec("", []string{""}, &syscall.ProcAttr{Sys: &syscall.SysProcAttr{Cloneflags: flags}})
-	if errors.Is(err, unix.ENOENT) {
-		return nil // of execve(2): the clone went well
+// cloneInto clones a child into new namespaces, which ends at once. This process's own threads stay where they are, as they would
+// not with unshare(2), and nothing is left. A check has no other children, and nobody but it waits for this one.
+func cloneInto(flags uintptr) unix.Errno {
+	pid, errno := cloneAndEnd(flags | uintptr(unix.SIGCHLD))
+	if errno != 0 {
+		return errno
 	}
-	return err
+	for {
+		_, err := unix.Wait4(int(pid), nil, 0, nil)
+		if err != unix.EINTR {
+			return 0 // any other answer says that it has been waited for
+		}
+	}
 }
 
-func namespaceFindings(r Request, f *Facts) []finding.Finding {
-	remapped := f.conditions(r).UserNS
-	var list []finding.Finding
-	for _, n := range namespaces() {
-		out := finding.Finding{ID: "kernel.namespace." + n.name, Area: finding.Kernel, Status: finding.OK, Severity: n.severity}
-		if n.name == "user" && remapped {
-			out.Severity = finding.Fatal
-		}
-		err, asked := f.Namespaces[n.name]
-		switch {
-		case !asked:
-			out.Status, out.Note = finding.Unknown, "not tried"
-		case err == nil:
-		case errors.Is(err, unix.EPERM) && f.Host.UID != 0:
-			out.Status, out.Severity, out.Note = finding.Unknown, finding.Info, "only root may try it; run the check as root"
-		case errors.Is(err, unix.EPERM) && n.name == "user":
-			out.Status, out.Lost, out.Note = finding.Disabled, n.lost, "the kernel answered: "+err.Error()
-			out.Fix = "sysctl kernel.unprivileged_userns_clone=1 (Debian), kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu); in a chroot it is always refused"
-		case errors.Is(err, unix.EPERM):
-			out.Status, out.Lost, out.Note = finding.Disabled, n.lost, "the kernel answered: "+err.Error()+", so that CAP_SYS_ADMIN is missing or a filter of system calls forbids it"
-			out.Fix = "start the container around this one with --privileged"
-		case errors.Is(err, unix.ENOSPC):
-			out.Status, out.Lost, out.Note = finding.Disabled, n.lost, "the limit of such namespaces is used up"
-			out.Fix = "sysctl user.max_" + n.name + "_namespaces=65536"
-		case errors.Is(err, unix.EINVAL):
-			out.Status, out.Lost, out.Note = finding.Missing, n.lost, "the kernel does not know it"
-			out.Fix = "build the kernel with " + n.option + "=y"
-		default:
-			out.Status, out.Lost, out.Note = finding.Missing, n.lost, "the kernel answered: "+err.Error()
-			out.Fix = "build the kernel with " + n.option + "=y"
-		}
-		list = append(list, out)
+// cloneAndEnd makes no call that the Go runtime would notice: in the child there is nothing of it but this function.
+//
+//go:noinline
+//go:norace
+func cloneAndEnd(flags uintptr) (uintptr, unix.Errno) {
+	pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, flags, 0, 0, 0, 0, 0)
+	for errno == 0 && pid == 0 {
+		unix.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
 	}
-	return list
+	return pid, errno
+}
+
+func (b *book) namespaces(f *Facts, remapped bool) {
+	for i := range namespaces {
+		n := &namespaces[i]
+		severity := finding.Severity(n.severity)
+		if n.name == "user" && remapped {
+			severity = finding.Fatal
+		}
+		errno, asked := f.Namespaces[n.name]
+		how, note, fix := off(severity), "the kernel answered: "+errno.Error(), "build the kernel with "+n.option+"=y"
+		switch {
+		case !asked || errno == unix.EPERM && f.Host.UID != 0:
+			how, note, fix = unknown, "only root may try it", "run the check as root"
+		case errno == 0:
+			how, note = ok, ""
+		case errno == unix.EPERM && n.name == "user":
+			fix = "sysctl -w kernel.unprivileged_userns_clone=1 (Debian); in a chroot it is always refused"
+		case errno == unix.EPERM:
+			fix = "give it CAP_SYS_ADMIN: a container around this one needs --privileged"
+		case errno == unix.ENOSPC:
+			fix = "sysctl -w user.max_" + n.name + "_namespaces=65536"
+		case errno == unix.EINVAL:
+			how, note = missing(severity), "the kernel does not know it"
+		}
+		b.add("kernel.namespace."+n.name, how, note, n.lost, fix)
+	}
 }

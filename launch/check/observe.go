@@ -34,7 +34,7 @@ const maxText = 1 << 20
 
 // Observe reads the facts that a Request asks for. known is nil where another system than the running one is judged. Errors are
 // those of input that was named and cannot be read.
-func Observe(r Request, known *Known) (*Facts, error) {
+func Observe(r *Request, known *Known) (*Facts, error) {
 	f := &Facts{For: r.For}
 	if known != nil {
 		f.Host, f.Cgroup.Facts = known.Host, known.Cgroups
@@ -93,7 +93,7 @@ func Observe(r Request, known *Known) (*Facts, error) {
 	f.Cgroup.Swap = swapAccounting(f.Cgroup.Facts)
 	f.Namespaces = tryNamespaces()
 	f.Sysctl = map[string]string{}
-	for _, s := range sysctls() {
+	for _, s := range sysctls {
 		if text, err := readText("/proc/sys/" + strings.ReplaceAll(s.name, ".", "/")); err == nil {
 			f.Sysctl[s.name] = text
 		}
@@ -128,7 +128,7 @@ func (f *Facts) observeBoot() {
 		text, _ = readText("/usr/lib/os-release")
 	}
 	f.Boot.ID, f.Boot.Like = readOSRelease(text)
-	for _, name := range commandLineFiles() {
+	for _, name := range commandLineFiles {
 		if preflight.FileExists(strings.TrimPrefix(name, "/")) {
 			f.Boot.File = name
 			break
@@ -176,7 +176,7 @@ func swapAccounting(f cgroups.Facts) string {
 	return ""
 }
 
-func (f *Facts) observeStorage(r Request) error {
+func (f *Facts) observeStorage(r *Request) error {
 	s := &f.Storage
 	root, err := filepath.Abs(r.dataRoot())
 	if err != nil {
@@ -218,7 +218,7 @@ func (f *Facts) observeStorage(r Request) error {
 	case !s.Writable:
 		s.NoTrial = root + " is not writable"
 	default:
-		trial, err := trial(root)
+		trial, err := tryOverlay(root)
 		if err != nil {
 			s.NoTrial = err.Error()
 			break
@@ -228,9 +228,9 @@ func (f *Facts) observeStorage(r Request) error {
 	return nil
 }
 
-// trial is storage.TryOverlay in a mount namespace of its own, in a thread that ends with it, so that nobody else sees the mount,
+// tryOverlay is storage.TryOverlay in a mount namespace of its own, in a thread that ends with it, so that nobody else sees the mount,
 // and none stays behind whatever becomes of this process. Where there may be no such namespace it is made without.
-func trial(root string) (t storage.Trial, err error) {
+func tryOverlay(root string) (t storage.Trial, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -252,19 +252,20 @@ func trial(root string) (t storage.Trial, err error) {
 	return t, err
 }
 
-func (f *Facts) path(r Request) string {
+func (f *Facts) path(r *Request) string {
 	if r.Path == "" {
 		return host.DefaultPath
 	}
 	return r.Path
 }
 
-func (f *Facts) observeUserSpace(r Request, known *Known) {
+func (f *Facts) observeUserSpace(r *Request, known *Known) {
 	t, u := tree(r.Root), &f.User
 	search := f.path(r)
 	u.Now = time.Now()
+	u.versions(t)
 	u.Extra = map[string]string{}
-	for _, x := range extras() {
+	for _, x := range extras {
 		u.Extra[x.name], _ = t.program(x.name, search)
 	}
 	u.IPTables, u.Goal = t.program("iptables", search)
@@ -293,7 +294,6 @@ func (f *Facts) observeUserSpace(r Request, known *Known) {
 	}
 	if known != nil {
 		f.Programs = known.Programs
-		u.ask(r.Daemon.Command.IsDockerd())
 		return
 	}
 	e := r.Daemon

@@ -6,81 +6,79 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 	"golang.org/x/sys/unix"
 )
 
-// versionLimit bounds how long a program may take to say its version.
-const versionLimit = 3 * time.Second
+// databases are where dpkg and apk keep what is installed.
+var databases = [...]string{"/var/lib/dpkg/status", "/lib/apk/db/installed"}
 
-// ask has dockerd and iptables say their versions, both at once. What does not answer has none: the newest is taken then, and
-// the links of iptables tell its variant.
-func (u *UserSpace) ask(isDockerd bool) {
-	docker, iptables := make(chan string, 1), make(chan string, 1)
-	run := func(path string, answer chan<- string) {
-		defer close(answer)
-		defer func() {
-			if caught := recover(); caught != nil {
-				answer <- "" // as from a program that says nothing
+// dockerPackages have dockerd, by the names of Docker, Debian, Alpine.
+var dockerPackages = [...]string{"docker-ce", "docker.io", "docker", "docker-engine"}
+
+// versions learns versions from the package database of a tree, so that no program has to be run. Without one, or without the
+// package in it, a version stays unknown.
+func (u *UserSpace) versions(t tree) {
+	u.Versions = map[string]string{}
+	for _, name := range databases {
+		if data, err := readFile(t.file(name), 64<<20); err == nil {
+			packageVersions(string(data), u.Versions)
+		}
+	}
+	for _, name := range dockerPackages {
+		if u.Docker.Known() {
+			return
+		}
+		if v := u.Versions[name]; v != "" && name != "docker" || strings.Count(v, ".") > 1 { // Debian's docker is a dock for windows
+			if version, err := daemon.ParseVersion(v); err == nil {
+				u.Docker, u.DockerText = version, v
 			}
-		}()
-		answer <- say(path, "--version")
+		}
 	}
-	asked := u.Daemon != "" && isDockerd && !u.Docker.Known()
-	if asked {
-		go run(u.Daemon, docker)
-	}
-	if u.IPTables != "" && u.Goal != "" {
-		go run(u.IPTables, iptables)
-		u.IPTablesText = <-iptables
-	}
-	if !asked {
-		return
-	}
-	text := <-docker
-	version, err := daemon.ParseVersion(text)
-	if err != nil || !strings.HasPrefix(text, "Docker version ") {
-		return
-	}
-	u.Docker = version
-	word, _, _ := strings.Cut(strings.TrimPrefix(text, "Docker version "), ",")
-	u.DockerText = strings.TrimSpace(word)
 }
 
-// say returns the first 4 KiB that a program prints. A check has no other children, and nobody reaps but it, so that it waits for
-// this one itself; a program that does not end is killed.
-func say(path string, args ...string) string {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return ""
+// packageVersions reads a database of dpkg ("Package: git", "Version: 1:2.47.3-0+deb13u1", see deb822(5)) or of apk ("P:git",
+// "V:2.47.3-r0"), for the packages that matter. Epochs and a distribution's revisions are left out.
+func packageVersions(text string, into map[string]string) {
+	name := ""
+	for text != "" {
+		var line string
+		line, text, _ = strings.Cut(text, "\n")
+		switch {
+		case strings.HasPrefix(line, "Package: "):
+			name = line[9:]
+		case strings.HasPrefix(line, "P:"):
+			name = line[2:]
+		case strings.HasPrefix(line, "Version: "), strings.HasPrefix(line, "V:"):
+			if matters(name) {
+				version := strings.TrimSpace(line[strings.IndexByte(line, ':')+1:])
+				if _, rest, ok := strings.Cut(version, ":"); ok {
+					version = rest
+				}
+				version, _, _ = strings.Cut(version, "-")
+				into[name] = version
+			}
+		}
 	}
-	defer r.Close()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		w.Close()
-		return ""
-	}
-	defer null.Close()
-	p, err := os.StartProcess(path, append([]string{path}, args...), &os.ProcAttr{
-		Files: []*os.File{null, w, null}, Env: []string{"PATH=" + os.DevNull, "LC_ALL=C"},
-	})
-	w.Close()
-	if err != nil {
-		return ""
-	}
-	timer := time.AfterFunc(versionLimit, func() {
-		_ = p.Kill()                                        // where it has ended there is nothing to kill
-		_ = r.SetReadDeadline(time.Now().Add(-time.Second)) // what it started may hold the pipe open
-	})
-	defer timer.Stop()
-	text, _ := io.ReadAll(io.LimitReader(r, 4096)) // what was read until an error is what it said
-	if _, err := p.Wait(); err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(text))
 }
+
+// matters tells whether the version of a package is of use.
+func matters(name string) bool {
+	for i := range oldest {
+		if name == oldest[i].pack {
+			return true
+		}
+	}
+	for i := range dockerPackages {
+		if name == dockerPackages[i] {
+			return true
+		}
+	}
+	return false
+}
+
+var errNotRegular = errors.New("not a regular file")
 
 // readFile reads a regular file of at most limit bytes; it never waits for a FIFO.
 func readFile(name string, limit int64) ([]byte, error) {
@@ -89,19 +87,16 @@ func readFile(name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if st, err := f.Stat(); err != nil {
-		return nil, err
-	} else if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: %w", name, errNotRegular)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	st, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s: larger than %d bytes", name, limit)
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: %w", name, errNotRegular)
 	}
-	return data, nil
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("%s is larger than %d bytes", name, limit)
+	}
+	return data, err
 }
-
-var errNotRegular = errors.New("not a regular file")

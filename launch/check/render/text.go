@@ -3,9 +3,8 @@ package render
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
-	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -30,7 +29,7 @@ const (
 )
 
 // JSON writes a report as docs/check.schema.json has it.
-func JSON(w io.Writer, r check.Report) error {
+func JSON(w io.Writer, r *check.Report) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
@@ -51,7 +50,7 @@ const (
 	ranks
 )
 
-func rankOf(f finding.Finding) rank {
+func rankOf(f *finding.Finding) rank {
 	switch {
 	case f.Bad() && f.Severity == finding.Fatal:
 		return fatal
@@ -92,21 +91,19 @@ type printer struct {
 }
 
 // Text writes a report for a person: the verdict, what it is about, and by area what is lost, the worst first.
-func Text(w io.Writer, r check.Report, o Options) error {
+func Text(w io.Writer, r *check.Report, o Options) error {
 	p := &printer{Options: o}
 	if p.Width == 0 {
 		p.Width = DefaultWidth
 	}
 	p.Width = max(p.Width, MinWidth)
 	counts := [ranks]int{}
-	for _, f := range r.Findings {
-		counts[rankOf(f)]++
+	for i := range r.Findings {
+		counts[rankOf(&r.Findings[i])]++
 	}
 	p.wrap(0, 0, p.paint(verdict(r.Verdict, counts)))
 	p.wrap(0, 0, about(r))
-	for _, area := range areas(r.Findings) {
-		p.area(area, r.Findings)
-	}
+	p.areas(r.Findings)
 	if !o.Verbose {
 		p.rest(r, counts)
 	}
@@ -136,11 +133,11 @@ func count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return fmt.Sprint(n) + " " + many
+	return strconv.Itoa(n) + " " + many
 }
 
 // about tells what was judged.
-func about(r check.Report) string {
+func about(r *check.Report) string {
 	release := r.Kernel.Release
 	if release == "" {
 		release = "of unknown release"
@@ -160,41 +157,47 @@ func about(r check.Report) string {
 	return strings.Join(parts, ", ")
 }
 
-// areas lists the areas, that with the worst finding first.
-func areas(findings []finding.Finding) []finding.Area {
-	worst := map[finding.Area]rank{}
-	order := []finding.Area{finding.Kernel, finding.Cgroup, finding.Storage, finding.Program, finding.Limit, finding.Security}
-	for _, f := range findings {
-		if had, ok := worst[f.Area]; !ok || rankOf(f) < had {
-			worst[f.Area] = rankOf(f)
+// areaOrder is that of the areas whose worst findings are alike.
+var areaOrder = [...]finding.Area{finding.Kernel, finding.Cgroup, finding.Storage, finding.Program, finding.Limit, finding.Security}
+
+// areas writes what there is of each area, that with the worst finding first and the worst of each first.
+func (p *printer) areas(findings []finding.Finding) {
+	var written [len(areaOrder)]bool
+	last := open
+	if p.Verbose {
+		last = fine
+	}
+	for worst := range last + 1 {
+		for i, area := range areaOrder {
+			if written[i] || !has(findings, area, worst) {
+				continue
+			}
+			written[i] = true
+			p.WriteString("\n" + p.paint(string(area), "1") + "\n")
+			for r := worst; r <= last; r++ {
+				for k := range findings {
+					if f := &findings[k]; f.Area == area && rankOf(f) == r {
+						p.finding(f)
+					}
+				}
+			}
 		}
 	}
-	order = slices.DeleteFunc(order, func(a finding.Area) bool { _, ok := worst[a]; return !ok })
-	slices.SortStableFunc(order, func(a, b finding.Area) int { return int(worst[a]) - int(worst[b]) })
-	return order
 }
 
-func (p *printer) area(area finding.Area, findings []finding.Finding) {
-	var list []finding.Finding
-	for _, f := range findings {
-		if f.Area == area && (p.Verbose || rankOf(f) < minor) {
-			list = append(list, f)
+func has(findings []finding.Finding, area finding.Area, r rank) bool {
+	for i := range findings {
+		if findings[i].Area == area && rankOf(&findings[i]) == r {
+			return true
 		}
 	}
-	if len(list) == 0 {
-		return
-	}
-	slices.SortStableFunc(list, func(a, b finding.Finding) int { return int(rankOf(a)) - int(rankOf(b)) })
-	p.WriteString("\n" + p.paint(string(area), "1") + "\n")
-	for _, f := range list {
-		p.finding(f)
-	}
+	return false
 }
 
 // column is where the text of findings begins.
 const column = 10
 
-func (p *printer) finding(f finding.Finding) {
+func (p *printer) finding(f *finding.Finding) {
 	r := rankOf(f)
 	label, color := r.label()
 	name := strings.TrimPrefix(f.ID, string(f.Area)+".")
@@ -207,8 +210,9 @@ func (p *printer) finding(f finding.Finding) {
 	} else {
 		p.wrap(column, column, name)
 	}
-	if r < open && f.Note != "" {
-		p.field("why", f.Note)
+	// Where the note begins by saying the same once more, the rest of it does.
+	if why := strings.TrimPrefix(f.Note, name+", "); r < open && why != "" {
+		p.field("why", why)
 	}
 	if f.Bad() && f.Lost != "" {
 		p.field("lost", f.Lost)
@@ -224,10 +228,10 @@ func (p *printer) field(name, text string) {
 }
 
 // rest names what is left out.
-func (p *printer) rest(r check.Report, counts [ranks]int) {
+func (p *printer) rest(r *check.Report, counts [ranks]int) {
 	var names []string
-	for _, f := range r.Findings {
-		if rankOf(f) == minor {
+	for i := range r.Findings {
+		if f := &r.Findings[i]; rankOf(f) == minor {
 			names = append(names, strings.TrimPrefix(strings.TrimPrefix(f.ID, "kernel."), "CONFIG_"))
 		}
 	}
@@ -237,7 +241,7 @@ func (p *printer) rest(r check.Report, counts [ranks]int) {
 	}
 	text := count(counts[fine], "thing is", "things are") + " fine"
 	if n := counts[unknown]; n > 0 {
-		text += ", " + fmt.Sprint(n) + " of less weight could not be told"
+		text += ", " + strconv.Itoa(n) + " of less weight could not be told"
 	}
 	p.wrap(0, 0, text+"; --verbose shows all, --explain CONFIG_X tells about an option.")
 }

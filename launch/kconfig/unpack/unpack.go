@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/zstd"
+	"github.com/dockerlaunch/dockerlaunch/internal/zstd"
 	"github.com/ulikunitz/xz/lzma"
 )
 
@@ -92,7 +92,7 @@ func NewReader(f Format, data []byte) (io.Reader, error) {
 	case XZ:
 		return newXZ(data)
 	case Zstd:
-		return newZstd(r)
+		return newZstd(data)
 	case LZMA:
 		if len(data) < 13 {
 			return nil, fmt.Errorf("%w: no lzma header", ErrDamaged)
@@ -108,29 +108,29 @@ func NewReader(f Format, data []byte) (io.Reader, error) {
 	return nil, fmt.Errorf("%w: %s", ErrUnsupported, f)
 }
 
-// zstdReader ends where the first frame does: what follows it, in a kernel image, is no further frame.
-type zstdReader struct {
-	d    *zstd.Decoder
-	some bool
-}
+// zstdReader reads the first frame: what follows it, in a kernel image, is no further frame.
+type zstdReader struct{ r *zstd.Reader }
 
-func newZstd(r io.Reader) (io.Reader, error) {
-	d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(MaxWindow), zstd.WithDecoderMaxMemory(1<<40))
+func newZstd(data []byte) (io.Reader, error) {
+	r, err := zstd.NewReader(data, MaxWindow)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+		return nil, zstdError(err)
 	}
-	return &zstdReader{d: d}, nil
+	return zstdReader{r}, nil
 }
 
-func (z *zstdReader) Read(p []byte) (int, error) {
-	n, err := z.d.Read(p)
-	z.some = z.some || n > 0
+func (z zstdReader) Read(p []byte) (int, error) {
+	n, err := z.r.Read(p)
+	return n, zstdError(err)
+}
+
+// zstdError gives an error of the decoder this package's kind.
+func zstdError(err error) error {
 	switch {
-	case errors.Is(err, zstd.ErrWindowSizeExceeded):
-		err = fmt.Errorf("%w: %w", ErrWindow, err)
-	case errors.Is(err, zstd.ErrMagicMismatch) && z.some:
-		err = io.EOF
+	case errors.Is(err, zstd.ErrWindow):
+		return fmt.Errorf("%w: %w", ErrWindow, err)
+	case errors.Is(err, zstd.ErrDamaged), errors.Is(err, zstd.ErrUnsupported): // nobody packs a kernel with a dictionary
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return n, err
+	return err
 }
