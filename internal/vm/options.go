@@ -87,7 +87,11 @@ func (k Kernel) ModulesTree(keep func(rel string) bool) Tree {
 // Drive is a disk of the machine.
 type Drive struct {
 	Image string // a raw image on the host
-	Bus   string // "virtio", "nvme", "ahci" or "usb"
+	// Server, in the place of Image, is the path of a socket at which a server of network block devices has the disk.
+	// Flushes reach it, which they do not with an image.
+	Server   string
+	Bus      string // "virtio", "nvme", "ahci" or "usb"
+	ReadOnly bool
 }
 
 func (d Drive) args(id string) []string {
@@ -97,7 +101,16 @@ func (d Drive) args(id string) []string {
 		"ahci":   {"-device", "ahci,id=" + id + "-bus", "-device", "ide-hd,bus=" + id + "-bus.0,drive=" + id},
 		"usb":    {"-device", "qemu-xhci,id=" + id + "-bus", "-device", "usb-storage,bus=" + id + "-bus.0,drive=" + id},
 	}[d.Bus]
-	return append([]string{"-drive", "if=none,format=raw,cache=unsafe,file=" + d.Image + ",id=" + id}, device...)
+	drive := "if=none,format=raw,id=" + id
+	if d.Server != "" {
+		drive += ",cache=writeback,file.driver=nbd,file.server.type=unix,file.server.path=" + d.Server
+	} else {
+		drive += ",cache=unsafe,file=" + d.Image
+	}
+	if d.ReadOnly {
+		drive += ",readonly=on"
+	}
+	return append([]string{"-drive", drive}, device...)
 }
 
 func (o *Options) memory() int {
