@@ -1,0 +1,333 @@
+package nested
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// hosts are the addresses that the daemon inside was given, out of the launcher's report.
+func (d *dind) report() (report struct {
+	Daemon []string
+	Steps  []struct{ Name, Outcome, Reason string }
+}) {
+	d.t.Helper()
+	// The daemon is ready before the launcher has written down that it is.
+	eventually(d.t, "there is a report", func() bool {
+		text, err := os.ReadFile("/proc/" + d.pid() + "/root/run/dockerlaunch/report.json")
+		return err == nil && json.Unmarshal(text, &report) == nil
+	})
+	return report
+}
+
+// ports tells at which of the two ports of the API somebody listens.
+func (d *dind) ports() (open []int) {
+	d.t.Helper()
+	for _, port := range []int{2375, 2376} {
+		text := ""
+		for _, file := range []string{"tcp", "tcp6"} {
+			table, err := os.ReadFile("/proc/" + d.pid() + "/net/" + file)
+			if err != nil {
+				d.t.Fatal(err)
+			}
+			text += string(table)
+		}
+		hex := strings.ToUpper(strconv.FormatInt(int64(port), 16))
+		for line := range strings.Lines(text) {
+			// local_address is the second field, st the fourth; 0A is LISTEN (Documentation/networking/proc_net_tcp.rst).
+			if f := strings.Fields(line); len(f) > 3 && strings.HasSuffix(f[1], ":0"+hex) && f[3] == "0A" {
+				open = append(open, port)
+			}
+		}
+	}
+	return open
+}
+
+// TestPorts: DOCKER_TLS_CERTDIR decides as in docker:dind, but for one case: where nobody asks for a port there is none.
+func TestPorts(t *testing.T) {
+	o := theOuterDocker(t)
+	for name, c := range map[string]struct {
+		args []string
+		want []int
+	}{
+		"as the image has it":     {want: []int{2376}},
+		"set and empty":           {args: []string{"-e", "DOCKER_TLS_CERTDIR="}, want: []int{2375}},
+		"not set":                 {args: []string{"-e", "DOCKER_TLS_CERTDIR"}},
+		"flags alone":             {args: []string{"--", "--label", "a=b"}, want: []int{2376}},
+		"dockerd by its name":     {args: []string{"--", "dockerd", "--label", "a=b"}},
+		"addresses of one's own":  {args: []string{"--", "--host", "unix:///run/docker.sock", "--host", "tcp://127.0.0.1:2375", "--tls=false"}, want: []int{2375}},
+		"the first dockerlaunch":  {args: []string{"-e", "DOCKER_LAUNCH_REAP=true", "--", "/usr/bin/docker", "-d", "-s", "overlay"}},
+		"it took docker's place":  {args: []string{"--entrypoint", "/usr/bin/dockerlaunch", "--", "/usr/bin/dockerd", "-s", "overlay2"}},
+		"and with a lot of words": {args: []string{"-e", "DOCKER_LAUNCH_DEBUG=true"}, want: []int{2376}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := o.start(t, append([]string{"-v", o.volume(t) + ":/var/lib/docker"}, c.args...)...).ready()
+			if got := d.ports(); !slices.Equal(got, c.want) {
+				t.Errorf("open are %v, want %v", got, c.want)
+			}
+			if got := d.docker("info", "--format", "{{.Driver}}"); got != "overlay2" {
+				t.Errorf("the storage driver is %s", got)
+			}
+			if slices.Contains(c.args, "a=b") && d.docker("info", "--format", "{{.Labels}}") != "[a=b]" {
+				t.Error("dockerd did not get its arguments")
+			}
+		})
+	}
+}
+
+// TestSocketOfDockerHost: a unix socket in DOCKER_HOST is where the daemon listens, and where its health is asked for.
+func TestSocketOfDockerHost(t *testing.T) {
+	o := theOuterDocker(t)
+	d := o.start(t, "-v", o.volume(t)+":/var/lib/docker", "-e", "DOCKER_HOST=unix:///run/other/docker.sock").ready()
+	if got := d.docker("info", "--format", "{{.Driver}}"); got != "overlay2" {
+		t.Errorf("the client inside says %q", got)
+	}
+	if _, err := os.Stat("/proc/" + d.pid() + "/root/run/docker.sock"); err == nil {
+		t.Error("it listens at the default socket too")
+	}
+}
+
+// TestNamesInCertificate: the server's certificate has docker:dind's names, the container's, and those of DOCKER_TLS_SAN.
+func TestNamesInCertificate(t *testing.T) {
+	o := theOuterDocker(t)
+	here, certs := o.shared(t)
+	d := o.start(t, "-v", certs+":/certs", "-e", "DOCKER_TLS_SAN=DNS:docker.example,IP:192.0.2.7", "--hostname", "myself").ready()
+	cert := leaf(t, here+"/server/cert.pem")
+	for _, name := range []string{"docker", "localhost", "myself", "docker.example", "127.0.0.1", "::1", "192.0.2.7", d.address()} {
+		if err := cert.VerifyHostname(name); err != nil {
+			t.Error(err)
+		}
+	}
+	for file, want := range map[string]os.FileMode{
+		"ca/key.pem": 0o600, "ca/cert.pem": 0o644, "server/key.pem": 0o600, "server/cert.pem": 0o644, "server/ca.pem": 0o644,
+		"client/key.pem": 0o644, "client/cert.pem": 0o644, "client/ca.pem": 0o644,
+	} {
+		if st, err := os.Stat(here + "/" + file); err != nil || st.Mode() != want {
+			t.Errorf("%s: %v, %v", file, st, err)
+		}
+	}
+}
+
+// address is the container's in the outer Docker's default network.
+func (d *dind) address() string {
+	d.t.Helper()
+	return d.o.docker(d.t, "inspect", "--format", "{{.NetworkSettings.IPAddress}}", d.name)
+}
+
+func leaf(t *testing.T, file string) *x509.Certificate {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		t.Fatalf("%s holds no PEM", file)
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+// TestCertificatesRenewed: certificates that have expired meanwhile are made anew at the next start, and the CA with them
+// where it has too; those that are valid are kept.
+func TestCertificatesRenewed(t *testing.T) {
+	o := theOuterDocker(t)
+	here, certs := o.shared(t)
+	d := o.start(t, "-v", o.volume(t)+":/var/lib/docker", "-v", certs+":/certs", "-p", "2477:2376").ready()
+	address := net.JoinHostPort(o.Addr().String(), "2477")
+	files := []string{"ca/cert.pem", "ca/key.pem", "server/cert.pem", "server/key.pem", "client/cert.pem", "client/key.pem"}
+	read := func() map[string]string {
+		found := map[string]string{}
+		for _, file := range files {
+			text, err := os.ReadFile(here + "/" + file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found[file] = string(text)
+		}
+		return found
+	}
+	restart := func() {
+		t.Helper()
+		o.docker(t, "restart", d.name)
+		d.ready()
+		for version, number := range versions {
+			if err := ask(address, poolOf(t, here+"/client/ca.pem"), number, clientOf(t, here+"/client")); err != nil {
+				t.Errorf("%s: %v", version, err)
+			}
+		}
+	}
+	before := read()
+	restart()
+	for file, text := range read() {
+		if text != before[file] {
+			t.Errorf("%s was valid, and is another one now", file)
+		}
+	}
+
+	year := 365 * 24 * time.Hour
+	from, to := time.Now().Add(-3*year), time.Now().Add(-time.Minute)
+	for _, expired := range []string{"server and client", "all of them"} {
+		t.Run(expired, func(t *testing.T) {
+			authority := readAuthority(t, here+"/ca")
+			if expired == "all of them" {
+				template := *authority.cert
+				template.NotBefore, template.NotAfter, template.SerialNumber = from, to, serial(t)
+				old := *authority
+				old.cert = &template
+				authority.cert = old.sign(t, &template, &authority.key.PublicKey)
+				writeTo(t, here+"/ca", authority.certificate())
+				for _, copied := range []string{"/server/ca.pem", "/client/ca.pem"} {
+					if err := os.WriteFile(here+copied, []byte(read()["ca/cert.pem"]), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			for _, side := range []string{"server", "client"} {
+				template := leaf(t, here+"/"+side+"/cert.pem")
+				template.NotBefore, template.NotAfter = from, to
+				writeTo(t, here+"/"+side, authority.issue(t, template))
+			}
+			was := read()
+			restart()
+			for _, file := range files {
+				now := read()[file]
+				wanted := strings.HasSuffix(file, "cert.pem") && (expired == "all of them" || !strings.HasPrefix(file, "ca/"))
+				if changed := now != was[file]; wanted && !changed {
+					t.Errorf("%s is the old one", file)
+				} else if !wanted && changed {
+					t.Errorf("%s was not to change", file)
+				}
+				if wanted && leaf(t, here+"/"+file).NotAfter.Before(time.Now().Add(year)) {
+					t.Errorf("%s is valid until %v", file, leaf(t, here+"/"+file).NotAfter)
+				}
+			}
+		})
+	}
+}
+
+// TestHealth: the image's health check finds the Docker inside healthy by itself.
+func TestHealth(t *testing.T) {
+	o := theOuterDocker(t)
+	d := o.start(t, "--health-interval", "1s")
+	eventually(t, "it is healthy", func() bool {
+		return o.docker(t, "inspect", "--format", "{{.State.Health.Status}}", d.name) == "healthy"
+	})
+}
+
+// TestPreload: the archives of a folder are loaded when the daemon is ready, once.
+func TestPreload(t *testing.T) {
+	o := theOuterDocker(t)
+	here, there := o.shared(t)
+	archive, err := os.ReadFile(o.dir + "/shared/guest-image.tar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{"guest.tar": archive, "broken.tar": []byte("this is no archive")} {
+		if err := os.WriteFile(here+"/"+name, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	logs := func(d *dind) string {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		out, err := o.Docker(ctx, "logs", d.name).CombinedOutput()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	volume := o.volume(t)
+	for how, args := range map[string][]string{
+		"the image's own folder": {"-v", there + ":/usr/share/dockerlaunch/images:ro"},
+		"a folder that is named": {"--", "--preload", there},
+	} {
+		t.Run(how, func(t *testing.T) {
+			d := o.start(t, append([]string{"-v", o.volume(t) + ":/var/lib/docker"}, args...)...).ready()
+			eventually(t, "the image is loaded", func() bool { return d.docker("images", "-q", "guest") != "" })
+			eventually(t, "it is told", func() bool {
+				text := logs(d)
+				return strings.Contains(text, "guest.tar is loaded: guest:latest") && strings.Contains(text, "broken.tar was not loaded")
+			})
+		})
+	}
+	t.Run("once", func(t *testing.T) {
+		args := []string{"-v", volume + ":/var/lib/docker", "-v", there + ":/usr/share/dockerlaunch/images:ro", "-e", "DOCKER_LAUNCH_DEBUG=true"}
+		d := o.start(t, args...).ready()
+		eventually(t, "it is told", func() bool { return strings.Contains(logs(d), "guest.tar is loaded") })
+		d.docker("rmi", "guest")
+		o.docker(t, "stop", d.name)
+		d = o.start(t, args...).ready()
+		eventually(t, "it is told", func() bool { return strings.Contains(logs(d), "guest.tar has been loaded before") })
+		if d.docker("images", "-q", "guest") != "" {
+			t.Error("an image that was removed is loaded again")
+		}
+	})
+}
+
+// TestOneVolume: a second container on the volume of the first refuses to start, and the first goes on.
+func TestOneVolume(t *testing.T) {
+	o := theOuterDocker(t)
+	volume := o.volume(t)
+	first := o.start(t, "-v", volume+":/var/lib/docker").ready()
+	out, err := o.try(t, nil, "run", "--rm", "--privileged", "-v", volume+":/var/lib/docker", "dockerlaunch")
+	refused, ok := err.(*dockerError)
+	if !ok || refused.status == 0 || !strings.Contains(refused.text, "/var/lib/docker") || !strings.Contains(refused.text, "is in use by process") {
+		t.Errorf("the second says %q, %v", out, err)
+	}
+	first.docker("info")
+	// It is free again when the first has ended, also by force.
+	o.docker(t, "kill", first.name)
+	o.start(t, "-v", volume+":/var/lib/docker").ready()
+}
+
+// TestIPTablesVariant: DOCKER_IPTABLES_LEGACY decides about the rules inside, and the report says which were chosen and why.
+func TestIPTablesVariant(t *testing.T) {
+	o := theOuterDocker(t)
+	for value, c := range map[string]struct {
+		args    []string
+		rules   string // whose rules are there
+		none    string
+		because string
+	}{
+		"not set":   {rules: "nft", none: "legacy", because: "nft: nothing"},
+		"empty":     {args: []string{"-e", "DOCKER_IPTABLES_LEGACY="}, rules: "nft", none: "legacy", because: "nft: DOCKER_IPTABLES_LEGACY is set and empty"},
+		"something": {args: []string{"-e", "DOCKER_IPTABLES_LEGACY=1"}, rules: "legacy", none: "nft", because: "legacy: DOCKER_IPTABLES_LEGACY=1"},
+	} {
+		t.Run(value, func(t *testing.T) {
+			d := o.start(t, append([]string{"-v", o.volume(t) + ":/var/lib/docker"}, c.args...)...).ready()
+			told := false
+			for _, s := range d.report().Steps {
+				told = told || s.Name == "iptables" && strings.Contains(s.Reason, c.because)
+			}
+			if !told {
+				t.Errorf("the report does not say %q: %+v", c.because, d.report().Steps)
+			}
+			if value == "not set" {
+				// Whoever asks iptables-legacy loads its tables; the launcher must not have.
+				for _, file := range []string{"ip_tables_names", "ip6_tables_names"} {
+					if text, err := os.ReadFile("/proc/" + d.pid() + "/net/" + file); err == nil && len(text) > 0 {
+						t.Errorf("%s: %q", file, text)
+					}
+				}
+			}
+			if got := o.docker(t, "exec", d.name, "iptables-"+c.rules+"-save"); !strings.Contains(got, "DOCKER") {
+				t.Errorf("iptables-%s-save says %q", c.rules, got)
+			}
+			if got := o.docker(t, "exec", d.name, "iptables-"+c.none+"-save"); strings.Contains(got, "DOCKER") {
+				t.Errorf("iptables-%s-save says %q", c.none, got)
+			}
+		})
+	}
+}
