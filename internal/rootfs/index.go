@@ -21,13 +21,16 @@ type item struct {
 type index struct {
 	items map[string]item
 	paths []string // sorted
+	// versions are the packages' by their names.
+	versions map[string]string
 }
 
 // newIndex lays the packages over each other. Two packages with the same file are taken in their order, the first one wins:
 // which one a path comes from must not depend on the file system's order.
 func newIndex(debs []*Archive) *index {
-	x := &index{items: map[string]item{}}
+	x := &index{items: map[string]item{}, versions: map[string]string{}}
 	for _, d := range debs {
+		x.versions[d.Name] = d.Version
 		for _, e := range d.entries {
 			if old, ok := x.items[e.Path]; ok && (old.Kind != KindFolder || e.Kind == KindFolder) {
 				continue

@@ -85,6 +85,11 @@ func plan(x *index, reqs []Requirement, launcher string) ([]*Node, error) {
 			return nil, err
 		}
 	}
+	if launcher != "" {
+		if err := p.versionHint(); err != nil {
+			return nil, err
+		}
+	}
 	for _, r := range reqs {
 		if err := p.close(r); err != nil {
 			return nil, err
