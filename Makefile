@@ -108,6 +108,18 @@ build/compose/docker-compose:
 	dpkg-deb -x build/packages/compose/docker-compose_*.deb build/compose/tree
 	ln -sf tree/usr/libexec/docker/cli-plugins/docker-compose $@
 
+# The minimal image with another Docker, which the tests start inside of trixie's: Docker 20.10 out of bookworm, and the newest
+# that Debian has out of sid. DEBIAN_SUITE=... make image builds the same as anybody's image.
+.PHONY: other-dockers
+other-dockers: $(addprefix build/other/,bookworm sid)
+
+.PHONY: build/other/bookworm build/other/sid
+build/other/bookworm build/other/sid: build packages
+	scripts/fetch-packages --suite $(@F) --dest build/packages/$(@F) $$(build/bin/mkimage packages --suite $(@F) --without-git)
+	mkdir -p $@
+	build/bin/mkimage image --packages build/packages/$(@F) --launcher build/dockerlaunch --out $@ --variants minimal \
+	  --version '$(STAMP)' --revision '$(REVISION)' --created '$(CREATED)'
+
 .PHONY: test
 # What the tests boot.
 test: VM_KERNEL := 6.12
@@ -116,6 +128,8 @@ test: rootfs image build/hello ## every layer of tests that this machine can run
 # Without a network, or on another architecture, the other layers are still worth running: the machine tests say in the last
 # lines that they did not run. Under CI=true nothing may be left out.
 	scripts/fetch-qemu || { [ '$(CI)' != true ] && echo 'the machine tests lack something, for the reason above'; }
+	@$(MAKE) -s other-dockers || [ '$(CI)' != true ]
+	@scripts/make-debian build/debian.tar || [ '$(CI)' != true ]
 	@$(MAKE) -s build/compose/docker-compose || [ '$(CI)' != true ]
 	[ ! -e build/vm/kernel-$(VM_KERNEL) ] || $(INITRAMFS)
 	@FUZZTIME=$(FUZZTIME) scripts/test

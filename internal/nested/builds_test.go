@@ -33,7 +33,7 @@ func TestBuilds(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer archive.Close()
-			tag := name("built")
+			tag := newName("built")
 			args := append(append([]string{d.exec[0], "-i"}, d.exec[1:]...), "build", "-q", "-t", tag, "-")
 			if _, err := o.try(t, archive, args...); err != nil {
 				t.Fatal(err)

@@ -55,8 +55,8 @@ func (o *outer) try(t *testing.T, stdin io.Reader, args ...string) (string, erro
 
 var counter atomic.Int64
 
-// name makes a name for a container, a volume or a network of the outer Docker.
-func name(what string) string { return fmt.Sprintf("%s-%d", what, counter.Add(1)) }
+// newName makes a name for a container, a volume or a network of the outer Docker.
+func newName(what string) string { return fmt.Sprintf("%s-%d", what, counter.Add(1)) }
 
 // dind is a container of the image.
 type dind struct {
@@ -70,14 +70,20 @@ type dind struct {
 // start runs the image with --privileged as the arguments of docker run have it, behind "--" come those of the launcher.
 func (o *outer) start(t *testing.T, args ...string) *dind {
 	t.Helper()
-	image := []string{"dockerlaunch"}
+	return o.startImage(t, "dockerlaunch", args...)
+}
+
+// startImage is start for an image of another name.
+func (o *outer) startImage(t *testing.T, name string, args ...string) *dind {
+	t.Helper()
+	image := []string{name}
 	for i, arg := range args {
 		if arg == "--" {
 			args, image = args[:i], append(image, args[i+1:]...)
 			break
 		}
 	}
-	d := &dind{o: o, t: t, name: name("inner")}
+	d := &dind{o: o, t: t, name: newName("inner")}
 	d.exec = []string{"exec", d.name, "docker"}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
@@ -131,7 +137,7 @@ func (d *dind) guest() *dind {
 // volume makes a volume for the length of a test.
 func (o *outer) volume(t *testing.T) string {
 	t.Helper()
-	v := name("volume")
+	v := newName("volume")
 	o.docker(t, "volume", "create", v)
 	t.Cleanup(func() { o.cleanUp(t, "volume", "rm", v) })
 	return v
@@ -140,7 +146,7 @@ func (o *outer) volume(t *testing.T) string {
 // network makes a network for the length of a test.
 func (o *outer) network(t *testing.T) string {
 	t.Helper()
-	n := name("network")
+	n := newName("network")
 	o.docker(t, "network", "create", n)
 	t.Cleanup(func() { o.cleanUp(t, "network", "rm", n) })
 	return n

@@ -149,6 +149,17 @@ func pack(archive, dir string, names ...string) error {
 	return nil
 }
 
+// copyFile has a file under another name, by a link where both are on one filesystem.
+func copyFile(from, to string) error {
+	if os.Link(from, to) == nil {
+		return nil
+	}
+	if out, err := exec.Command("cp", from, to).CombinedOutput(); err != nil {
+		return fmt.Errorf("cp: %w\n%s", err, out)
+	}
+	return nil
+}
+
 // end stops the outer Docker and looks that nothing of it is left on the host.
 func (o *outer) end(failed bool) error {
 	var errs []error

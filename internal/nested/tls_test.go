@@ -16,7 +16,7 @@ import (
 // shared makes a folder that containers of the outer Docker find below /shared, and returns its paths here and there.
 func (o *outer) shared(t *testing.T) (here, there string) {
 	t.Helper()
-	there = "/shared/" + name("folder")
+	there = "/shared/" + newName("folder")
 	here = filepath.Join(o.dir, there)
 	if err := os.Mkdir(here, 0o755); err != nil {
 		t.Fatal(err)
