@@ -38,7 +38,6 @@ func main() {
 type config struct {
 	root, launcher, kmod, modules string
 	peers                         []peer
-	dockerVersion                 string
 }
 
 // peer is another entrypoint.

@@ -188,3 +188,6 @@ func Gate() (path string, open func() error, err error) {
 	}
 	return file.Name(), open, nil
 }
+
+// PID is the program's process on the host.
+func (h *Habitat) PID() int { return h.box.PID() }
