@@ -83,7 +83,7 @@ func (s *supervisor) disks(ctx context.Context) error {
 	}
 	onDisk := false
 	p := &Plan{Habitat: host.Machine, lane: LaneSystem}
-	p.coldplug()
+	s.coldplug(p)
 	s.startNetwork()
 	action := DataDisk{
 		Spec: s.config.Data, Format: s.config.Format, Target: dataRoot, wait: dataDiskLimit,
@@ -134,12 +134,20 @@ func (s *supervisor) dataRoot() (string, error) {
 }
 
 // coldplug plans the drivers of the machine's devices.
-func (p *Plan) coldplug() {
-	s := Step{Name: "coldplug", Why: "disks and network cards need their drivers", Verdict: Do, Action: PlugDevices{}}
-	if _, err := os.Stat("/proc/modules"); err != nil {
-		s.Verdict, s.Action, s.Note = Skip, nil, "this kernel has no loadable modules"
+func (s *supervisor) coldplug(p *Plan) {
+	late := func(err error) {
+		if err != nil {
+			s.config.log().Warn(err)
+		}
 	}
-	p.add(s)
+	step := Step{
+		Name: "coldplug", Why: "disks and network cards need their drivers", Verdict: Do,
+		Action: PlugDevices{background: s.init.Go, late: late},
+	}
+	if _, err := os.Stat("/proc/modules"); err != nil {
+		step.Verdict, step.Action, step.Note = Skip, nil, "this kernel has no loadable modules"
+	}
+	p.add(step)
 }
 
 // switchRoot mounts the disk that root= names and makes it the root, and goes on as its init. It returns without an error
@@ -154,7 +162,7 @@ func (s *supervisor) switchRoot(ctx context.Context) error {
 		return nil
 	}
 	p := &Plan{Habitat: host.Machine, lane: LaneSystem}
-	p.coldplug()
+	s.coldplug(p)
 	p.add(Step{
 		Name: "root " + root, Why: "root= names it", Required: true, Verdict: Do, Action: &MountRoot{Spec: root, supervisor: s},
 	})

@@ -18,6 +18,9 @@ import (
 // starting without it.
 const coldplugLimit = 10 * time.Second
 
+// coldplugEnd bounds the loading that goes on in the background after that.
+const coldplugEnd = 5 * time.Minute
+
 // moduleLoader loads all that is wanted in one go, so that independent modules load beside each other; the steps of the
 // single modules then ask it for theirs.
 type moduleLoader struct {
@@ -117,21 +120,39 @@ func describe(wants []modules.Want) (names, features string) {
 }
 
 // PlugDevices loads the drivers of the machine's devices.
-type PlugDevices struct{}
+type PlugDevices struct {
+	// background calls a function in a goroutine of its own.
+	background func(func())
+	// late hears what came of drivers that were not loaded in time.
+	late func(error)
+}
 
 // String tells what Apply does.
 func (PlugDevices) String() string { return "load the drivers of the devices below /sys/devices" }
 
-// Apply loads what matches the devices, and returns when no new one appears, or after coldplugLimit.
-func (PlugDevices) Apply(ctx context.Context) (kept bool, err error) {
+// Apply loads what matches the devices, and returns when no new one appears, or after coldplugLimit. What is not loaded by
+// then is loaded while the machine goes on: its disk or network card comes late, but it comes.
+func (p PlugDevices) Apply(ctx context.Context) (kept bool, err error) {
 	loader, err := openLoader()
 	if err != nil {
 		return false, fmt.Errorf("%w. Lost, unless their drivers are built in: disks and network cards", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, coldplugLimit)
-	defer cancel()
-	_, err = (&modules.Coldplug{Loader: loader}).Run(ctx)
-	return false, err
+	ended := make(chan error, 1)
+	p.background(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), coldplugEnd)
+		defer cancel()
+		_, err := (&modules.Coldplug{Loader: loader}).Run(ctx)
+		ended <- err
+	})
+	select {
+	case err := <-ended:
+		return false, err
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	case <-time.After(coldplugLimit):
+	}
+	p.background(func() { p.late(<-ended) })
+	return false, fmt.Errorf("not all drivers were loaded within %v; the rest is loaded while the machine goes on", coldplugLimit)
 }
 
 // modules plans the kernel modules that Docker wants, and on a machine those of its devices.
