@@ -116,7 +116,7 @@ var goneDrivers = [...]goneDriver{
 func (b *book) leftovers(s *StorageFacts, major int) {
 	for i := range goneDrivers {
 		d := &goneDrivers[i]
-		id, note := "storage."+d.name, "gone after Docker "+d.last+"; "+d.advice
+		id, note := "storage.prior."+d.name, "gone after Docker "+d.last+"; "+d.advice
 		if major < d.gone || !slices.Contains(s.Prior, d.name) {
 			b.add(id, needless, note, "", "")
 			continue
