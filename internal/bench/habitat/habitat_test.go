@@ -17,8 +17,16 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// options are for a habitat on build/rootfs, the stage being the program that uses it in earnest: it is static.
-func options(t *testing.T, argv ...string) Options {
+func TestHabitat(t *testing.T) {
+	// The program that uses the package in earnest; it is static, as a stage must be, and built once.
+	stage := vm.GoBuild(t, "./cmd/bench", "build")
+	for name, test := range map[string]func(*testing.T, string){"stub": testStub, "ends": testEnds, "daemon": testDaemon} {
+		t.Run(name, func(t *testing.T) { test(t, stage) })
+	}
+}
+
+// options are for a habitat on build/rootfs.
+func options(t *testing.T, stage string, argv ...string) Options {
 	t.Helper()
 	testenv.NeedRoot(t)
 	root, err := filepath.Abs("../../../build/rootfs")
@@ -28,7 +36,7 @@ func options(t *testing.T, argv ...string) Options {
 	if _, err := os.Stat(root); err != nil {
 		testenv.Missing(t, "there is no root tree (run make rootfs)")
 	}
-	return Options{Root: root, Launcher: filepath.Join(root, sandbox.LauncherPath), Argv: argv, Stage: vm.GoBuild(t, "./cmd/bench", "build")}
+	return Options{Root: root, Launcher: filepath.Join(root, sandbox.LauncherPath), Argv: argv, Stage: stage}
 }
 
 func start(t *testing.T, ctx context.Context, o Options) *Habitat {
@@ -49,8 +57,8 @@ func start(t *testing.T, ctx context.Context, o Options) *Habitat {
 }
 
 // The stub is executed at once, and not before the gate is open.
-func TestStub(t *testing.T) {
-	o := options(t, "/usr/bin/stub")
+func testStub(t *testing.T, stage string) {
+	o := options(t, stage, "/usr/bin/stub")
 	o.Files = []sandbox.File{{Path: "/usr/bin/stub", Mode: 0o755, Data: Stub()}}
 	gate, open, err := Gate()
 	if err != nil {
@@ -78,11 +86,11 @@ func TestStub(t *testing.T) {
 }
 
 // A program that ends, or that is not there, is an error and not a wait.
-func TestEnds(t *testing.T) {
+func testEnds(t *testing.T, stage string) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for _, argv := range [][]string{{"/usr/bin/none"}, {"/usr/bin/dockerd", "--no-such-flag"}} {
-		h := start(t, ctx, options(t, argv...))
+		h := start(t, ctx, options(t, stage, argv...))
 		if took, err := h.Ready(ctx, time.Millisecond); err == nil || ctx.Err() != nil {
 			t.Errorf("%q: ready after %v, %v", argv, took, err)
 		}
@@ -90,10 +98,10 @@ func TestEnds(t *testing.T) {
 }
 
 // A bare daemon lives, answers and stops in it.
-func TestDaemon(t *testing.T) {
+func testDaemon(t *testing.T, stage string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
-	h := start(t, ctx, options(t, "/usr/bin/dockerd"))
+	h := start(t, ctx, options(t, stage, "/usr/bin/dockerd"))
 	ready, err := h.Ready(ctx, 10*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
