@@ -12,6 +12,8 @@ import (
 // newestDocker stands for a daemon of unknown version.
 const newestDocker = 1 << 10
 
+const goodPlace = "put the data-root on ext4, xfs or btrfs, so that overlay works"
+
 // goodFilesystems are those that overlay works on; on others only a trial tells.
 const goodFilesystems = ",ext4,ext3,ext2/ext3,xfs,btrfs,f2fs,tmpfs,"
 
@@ -39,6 +41,9 @@ func (b *book) storage(r *Request, f *Facts, c *kconfig.Conditions) {
 		}
 		how, note = unknown, "no trial mount: "+s.NoTrial
 	}
+	if how == offLost && fix == "" {
+		fix = goodPlace
+	}
 	b.add("storage.overlay", how, note, "overlay2, the driver that is best for nearly everybody", fix)
 
 	const noStart = "dockerd does not start"
@@ -54,7 +59,7 @@ func (b *book) storage(r *Request, f *Facts, c *kconfig.Conditions) {
 		how, fix = offFatal, "take overlay2: "+driver.Name+" works only where the data-root is on it"
 	case driver.Name == "vfs":
 		how, lost = offLost, "speed and disk space: every layer and container is a full copy"
-		fix = "put the data-root on ext4, xfs or btrfs, so that overlay2 works: vfs is for volumes and tests, and the last resort"
+		fix = goodPlace + ": vfs is for volumes and tests, and the last resort"
 	case !tried:
 		how = unknown
 	}
