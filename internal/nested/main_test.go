@@ -63,6 +63,9 @@ func built(t *testing.T, name string) string {
 	} else if err != nil {
 		t.Fatal(err)
 	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		t.Fatal(err)
+	}
 	return path
 }
 

@@ -112,7 +112,7 @@ func TestDebian(t *testing.T) {
 	x := openTerminal(t, 30, 100)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	cmd := o.Docker(ctx, "exec", "-it", d.name, "docker", "run", "-it", "--rm", "--hostname", "guest", "-e", "TERM=xterm", "debian", "bash")
+	cmd := o.Docker(ctx, "exec", "-it", d.name, "docker", "run", "-it", "--rm", "--hostname", "guest", "-e", "TERM=dumb", "debian", "bash")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = x.tty, x.tty, x.tty
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
