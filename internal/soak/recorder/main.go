@@ -1,7 +1,7 @@
 // Command recorder is what the containers of the power cuts run.
 //
 //	recorder record DIR ADDRESS   keep a log in DIR, and tell everybody who connects what of it is safe
-//	recorder sum FILE             the SHA-256 of a file
+//	recorder sum FILE WANT        see whether that is the SHA-256 of a file
 package main
 
 import (
@@ -32,14 +32,17 @@ func run(args []string) error {
 	switch {
 	case len(args) == 3 && args[0] == "record":
 		return record(args[1], args[2])
-	case len(args) == 2 && args[0] == "sum":
+	case len(args) == 3 && args[0] == "sum":
 		data, err := os.ReadFile(args[1])
-		if err == nil {
-			_, err = fmt.Printf("%x\n", sha256.Sum256(data))
+		if err != nil {
+			return err
 		}
-		return err
+		if got := fmt.Sprintf("%x", sha256.Sum256(data)); got != args[2] {
+			return fmt.Errorf("the %d bytes of %s have the sum %s, and should have %s", len(data), args[1], got, args[2])
+		}
+		return nil
 	}
-	return errors.New("usage: recorder record DIR ADDRESS | sum FILE")
+	return errors.New("usage: recorder record DIR ADDRESS | sum FILE WANT")
 }
 
 // record writes as fast as it can for as long as somebody listens. Each connection begins with what was found at the start,
