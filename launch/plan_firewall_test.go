@@ -1,0 +1,136 @@
+package launch
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/launch/iptables"
+	"github.com/dockerlaunch/dockerlaunch/launch/preload"
+)
+
+// pathOf is what the plan puts in front of PATH.
+func pathOf(p *Plan) string {
+	for _, v := range p.Command.Env {
+		if v.Name == "PATH" {
+			return strings.TrimSuffix(v.Value, ":/usr/bin")
+		}
+	}
+	return ""
+}
+
+func TestIPTablesSteps(t *testing.T) {
+	both := func(f *Facts) {
+		f.IPTables.Programs = map[iptables.Variant]string{iptables.Nft: "/usr/sbin/iptables-nft", iptables.Legacy: "/usr/sbin/iptables-legacy"}
+		f.IPTables.Goals = map[iptables.Variant]string{iptables.Nft: "/usr/sbin/xtables-nft-multi", iptables.Legacy: "/usr/sbin/xtables-legacy-multi"}
+	}
+	for name, c := range map[string]struct {
+		env     string
+		daemon  []string
+		change  func(*Facts)
+		verdict Verdict // "": no step
+		says    string
+		path    string
+		modules string // one that is wanted of the variant
+		asks    bool
+	}{
+		"nothing said":           {change: both, verdict: Keep, says: "nft: nothing", path: iptables.Dir, asks: true},
+		"only one there":         {change: func(*Facts) {}, verdict: Keep, says: "nft: nothing"},
+		"legacy":                 {env: "DOCKER_IPTABLES_LEGACY=1", change: both, verdict: Do, says: "legacy: DOCKER_IPTABLES_LEGACY=1", path: iptables.Dir, modules: "iptable_nat"},
+		"nft":                    {env: "DOCKER_IPTABLES_LEGACY=", change: both, verdict: Keep, says: "set and empty"},
+		"legacy, which is none":  {env: "DOCKER_IPTABLES_LEGACY=1", change: func(*Facts) {}, verdict: Warn, says: "no iptables-legacy"},
+		"tables of legacy":       {change: func(f *Facts) { both(f); f.IPTables.Tables = []string{"nat in x"} }, verdict: Do, says: "nat in x", path: iptables.Dir, modules: "iptable_nat"},
+		"without iptables":       {daemon: []string{"--iptables=false"}, env: "DOCKER_IPTABLES_LEGACY=1", change: both},
+		"with nftables":          {daemon: []string{"--firewall-backend=nftables"}, env: "DOCKER_IPTABLES_LEGACY=1", change: both},
+		"another daemon":         {daemon: []string{"/bin/other"}, env: "DOCKER_IPTABLES_LEGACY=1", change: both},
+		"no iptables at all":     {env: "DOCKER_IPTABLES_LEGACY=1", change: func(f *Facts) { f.IPTables = iptables.Facts{} }},
+		"a person's host":        {change: func(f *Facts) { both(f); f.Host.Habitat = host.Host; f.IPTables.Tables = []string{"nat in x"} }},
+		"which says what it has": {env: "DOCKER_IPTABLES_LEGACY=1", change: func(f *Facts) { both(f); f.Host.Habitat = host.Host }, verdict: Do, says: "=1", path: iptables.Dir, modules: "iptable_nat"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := prepared()
+			f.Host.LoadableModules = true
+			c.change(&f)
+			p := planned(t, Config{Daemon: c.daemon, Environ: environ(c.env)}, f)
+			found := map[string]Step{}
+			for _, s := range p.Steps {
+				found[s.Name] = s
+			}
+			if got := found["iptables"]; got.Verdict != c.verdict || !strings.Contains(got.Note, c.says) {
+				t.Errorf("%+v", got)
+			}
+			if got := pathOf(p); got != c.path {
+				t.Errorf("in front of PATH is %q, want %q", got, c.path)
+			}
+			if _, asks := found["nf_tables"]; asks != c.asks {
+				t.Errorf("asks for nf_tables: %v", asks)
+			}
+			if _, wanted := found["module iptable_nat"]; wanted != (c.modules == "iptable_nat") {
+				t.Errorf("iptable_nat is wanted: %v", wanted)
+			}
+		})
+	}
+}
+
+// TestInFrontOfPath: the wrapper of runc and iptables do not push each other out.
+func TestInFrontOfPath(t *testing.T) {
+	v := pathWith([]pathFolder{{"/a", "for one thing"}, {"/b", "for another"}}, "/usr/bin:/bin")
+	if v.Value != "/a:/b:/usr/bin:/bin" || v.Reason != "for one thing; for another" {
+		t.Errorf("%+v", v)
+	}
+}
+
+func TestImageArchives(t *testing.T) {
+	for name, c := range map[string]struct {
+		config  Config
+		verdict Verdict // "": no step
+		dir     string
+		root    string
+		target  string
+	}{
+		"by default":          {dir: preload.DefaultDir, root: "/var/lib/docker", target: "unix:///run/docker.sock"},
+		"a folder":            {config: Config{Preload: "/images", Daemon: []string{"--data-root=/d"}}, dir: "/images", root: "/d", target: "unix:///run/docker.sock"},
+		"another socket":      {config: Config{Daemon: []string{"-H", "tcp://127.0.0.1:1", "-H", "unix:///x.sock"}}, dir: preload.DefaultDir, root: "/var/lib/docker", target: "unix:///x.sock"},
+		"no socket":           {config: Config{Daemon: []string{"-H", "tcp://127.0.0.1:1"}}},
+		"no socket, a folder": {config: Config{Preload: "/images", Daemon: []string{"-H", "tcp://127.0.0.1:1"}}, verdict: Warn},
+		"nobody stays":        {config: Config{Exec: true}},
+		"nobody is to stay":   {config: Config{Exec: true, Preload: "/images"}, verdict: Warn},
+		"a relative folder":   {config: Config{Preload: "images"}, verdict: Refuse},
+		"another daemon":      {config: Config{Daemon: []string{"/bin/other"}, Preload: "/images"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := planned(t, c.config, prepared())
+			verdict := Verdict("")
+			for _, s := range p.Steps {
+				if s.Name == "image archives" {
+					verdict = s.Verdict
+				}
+			}
+			if verdict != c.verdict {
+				t.Errorf("the verdict is %q", verdict)
+			}
+			target := ""
+			if p.images.dir != "" {
+				target = strings.Replace(p.images.target.String(), "/var/run/", "/run/", 1)
+			}
+			if p.images.dir != c.dir || p.images.dataRoot != c.root || target != c.target {
+				t.Errorf("%+v", p.images)
+			}
+		})
+	}
+}
+
+func TestReaping(t *testing.T) {
+	for env, c := range map[string]struct{ exec, warns bool }{
+		"DOCKER_LAUNCH_REAP=true": {exec: true, warns: true}, "DOCKER_LAUNCH_REAP=false": {exec: true},
+		"DOCKER_LAUNCH_REAP=1": {}, "X=y": {exec: true},
+	} {
+		warns := false
+		for _, s := range planned(t, Config{Exec: c.exec, Environ: environ(env)}, prepared()).Steps {
+			warns = warns || s.Name == "DOCKER_LAUNCH_REAP" && s.Verdict == Warn
+		}
+		if warns != c.warns {
+			t.Errorf("%s, --exec=%v: warns %v", env, c.exec, warns)
+		}
+	}
+}
