@@ -2,9 +2,11 @@ package launch
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 	"github.com/dockerlaunch/dockerlaunch/launch/files"
@@ -67,7 +69,11 @@ func (s *supervisor) loadImages() {
 	s.endPreload = cancel
 	s.init.Go(func() {
 		defer cancel()
+		began, loaded := time.Now(), 0
 		err := preload.Run(ctx, images.dir, images.dataRoot, images.target, func(o preload.Outcome) {
+			if !o.Kept {
+				loaded++
+			}
 			switch {
 			case o.Err != nil:
 				s.config.log().Warnf("image archive %s", o)
@@ -77,6 +83,9 @@ func (s *supervisor) loadImages() {
 				s.config.log().Infof("image archive %s", o)
 			}
 		})
+		if loaded > 0 {
+			err = errors.Join(err, s.record.preloaded(began, loaded))
+		}
 		if err != nil {
 			s.config.log().Warn(err)
 		}

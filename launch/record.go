@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -87,6 +88,23 @@ func (r *recorder) ready(took time.Duration) error {
 // failed ends the report with the reason why there is no daemon, and writes it.
 func (r *recorder) failed(err error) error {
 	return r.write(func(run *report.Run) { run.Error = err.Error() })
+}
+
+// preloaded adds to the written report that image archives were loaded, which only begins when the daemon is ready.
+func (r *recorder) preloaded(began time.Time, archives int) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.over {
+		return nil // the daemon was ready, and so the report was written, before
+	}
+	what := "1 archive"
+	if archives != 1 {
+		what = strconv.Itoa(archives) + " archives"
+	}
+	r.run.Events = append(r.run.Events,
+		report.Event{Who: "preload", What: what, At: began.Sub(r.run.Started)},
+		report.Event{Who: "preload", What: "done", At: time.Since(r.run.Started)})
+	return r.run.Write(report.Path)
 }
 
 func (r *recorder) write(last func(*report.Run)) error {
