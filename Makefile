@@ -18,6 +18,8 @@ VM_PORT      ?= 2376
 VM_CMDLINE   ?=
 # How long each fuzz test runs under `make test`.
 FUZZTIME     ?= 2s
+# make soak: how many power cuts.
+N            ?= 20
 # make bench: the benchmarks that this matches (BENCHMARK or BENCHMARK/VARIANT, regular expressions), rounds in place of their
 # own numbers, and other entrypoints to compare (NAME=PATH [ARG...], several with commas between).
 ONLY         ?=
@@ -133,6 +135,14 @@ test: rootfs image build/hello ## every layer of tests that this machine can run
 	@$(MAKE) -s build/compose/docker-compose || [ '$(CI)' != true ]
 	[ ! -e build/vm/kernel-$(VM_KERNEL) ] || $(INITRAMFS)
 	@FUZZTIME=$(FUZZTIME) scripts/test
+
+.PHONY: soak
+# What is needed is made by the parts of `make test`; SOAK_SEED repeats the choices of a run that failed.
+soak: VM_KERNEL := 6.12
+soak: initramfs ## cut a machine's power N times while containers write, and look for all that was safe (N=, SOAK_SEED=)
+	@scripts/install-tools test
+	scripts/fetch-qemu qemu
+	SOAK_CUTS='$(N)' go test -count=1 -timeout 0 -v -run '^TestPowerCuts$$' ./internal/soak | grep -v '^  vm|'
 
 .PHONY: bench
 bench: rootfs ## paired measurements against bare dockerd, kmod and PEER=NAME=PATH, into build/bench.json (ONLY=, RUNS=)
