@@ -29,6 +29,9 @@ type Disk struct {
 	cache  map[int64][][]byte
 	cached int
 	cut    bool
+	gone   chan struct{} // closed with cut
+	// writes is after how many more writes the power goes; 0 is never.
+	writes int
 }
 
 // Loss tells what a cut has taken.
@@ -55,7 +58,7 @@ func Open(path string) (*Disk, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("disk: %w", err), image.Close())
 	}
-	return &Disk{image: image, size: info.Size(), cache: map[int64][][]byte{}}, nil
+	return &Disk{image: image, size: info.Size(), cache: map[int64][][]byte{}, gone: make(chan struct{})}, nil
 }
 
 // Size is the disk's size in bytes.
@@ -105,6 +108,12 @@ func (d *Disk) WriteAt(p []byte, off int64) (int, error) {
 	for at := 0; at < len(kept); at += SectorSize {
 		n := (off + int64(at)) / SectorSize
 		d.cache[n] = append(d.cache[n], kept[at:at+SectorSize])
+	}
+	if d.writes > 0 {
+		if d.writes--; d.writes == 0 {
+			d.off()
+			return 0, ErrCut
+		}
 	}
 	if d.cached += len(p); d.cached > cacheLimit {
 		return len(p), d.writeOut()
@@ -164,7 +173,25 @@ func (d *Disk) sectors() []int64 {
 func (d *Disk) Off() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.cut = true
+	d.off()
+}
+
+func (d *Disk) off() {
+	if !d.cut {
+		d.cut = true
+		close(d.gone)
+	}
+}
+
+// Gone is closed when the power is.
+func (d *Disk) Gone() <-chan struct{} { return d.gone }
+
+// OffAfter takes the power away in the course of the n-th write from now on, which is never answered: between two flushes, where
+// Off would seldom come.
+func (d *Disk) OffAfter(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.writes = n
 }
 
 // Cut is Off, and leaves in the image what the medium could have: of each sector that was not flushed, the content from
@@ -201,6 +228,6 @@ func (d *Disk) Close() error {
 	if !d.cut {
 		err = d.writeOut()
 	}
-	d.cut = true
+	d.off()
 	return errors.Join(err, d.image.Close())
 }

@@ -113,6 +113,27 @@ func TestWithoutPower(t *testing.T) {
 	}
 }
 
+func TestOffAfter(t *testing.T) {
+	path := blank(t, 8)
+	d := open(t, path)
+	d.OffAfter(3)
+	write(t, d, sectors(1, 'x'), 0)
+	if err := d.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	write(t, d, sectors(2, 'x'), 1)
+	if _, err := d.WriteAt(sectors(3, 'x'), 3*SectorSize); !errors.Is(err, ErrCut) {
+		t.Errorf("the third write: %v", err)
+	}
+	if err := d.Flush(); !errors.Is(err, ErrCut) {
+		t.Errorf("a flush after it: %v", err)
+	}
+	loss, err := d.Cut(rand.New(rand.NewPCG(0, 0)))
+	if err != nil || loss.Cached != 5 {
+		t.Errorf("%+v, %v", loss, err)
+	}
+}
+
 func TestBounds(t *testing.T) {
 	d := open(t, blank(t, 8))
 	for _, at := range []struct {

@@ -28,7 +28,7 @@ const (
 	// so that a slow machine makes fewer, but leastCuts in any case.
 	defaultCuts = 20
 	leastCuts   = 5
-	timeBudget  = 8 * time.Minute
+	timeBudget  = 5 * time.Minute
 	// longestLife is how long a machine's containers write at the most before its power goes.
 	longestLife = 4 * time.Second
 )
@@ -148,6 +148,14 @@ func (w *world) life(t *testing.T, cut bool) {
 		working.Wait()
 		w.end(t, m)
 		return
+	}
+	if w.random.IntN(4) > 0 {
+		// In the midst of what is written between two flushes.
+		m.disk.OffAfter(1 + w.random.IntN(30))
+		select {
+		case <-m.disk.Gone():
+		case <-time.After(longestLife):
+		}
 	}
 	m.disk.Off()
 	if err := m.Cut(); err != nil {
