@@ -39,6 +39,14 @@ func (s *supervisor) events() <-chan ready.Event {
 	return s.notify.Events()
 }
 
+// deaf takes note that the socket for the daemon's word is gone. Its channel is closed, and would be heard for ever.
+func (s *supervisor) deaf() {
+	err := s.notify.Close()
+	s.notify = nil
+	s.config.log().Warnf("%v. Lost: the message that %s is ready, the report of this start, and the supervisor's word of it; "+
+		"a SIGHUP that came before stays unsent", err, s.plan.Command.Path)
+}
+
 // heard takes the daemon's word that it is ready, and hands it on to whoever wants to know it of us.
 func (s *supervisor) heard(event ready.Event) {
 	if s.dockerd.running() == nil || event.PID != s.dockerd.running().PID() {

@@ -202,7 +202,11 @@ func (s *supervisor) run() error {
 	}
 	for {
 		select {
-		case event := <-s.events():
+		case event, ok := <-s.events():
+			if !ok {
+				s.deaf()
+				break
+			}
 			s.heard(event)
 		case signal := <-s.init.Signals():
 			if s.machine() {
@@ -349,7 +353,11 @@ func (s *supervisor) stopContainerd() error {
 	}
 	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
 		if err := process.Signal(signal); err != nil && !errors.Is(err, pidone.ErrEnded) {
-			return fmt.Errorf("stopping containerd: %w", err)
+			if signal == unix.SIGKILL {
+				return fmt.Errorf("stopping containerd: %w", err)
+			}
+			s.config.log().Warnf("stopping containerd: %v; killing it", err)
+			continue
 		}
 		select {
 		case <-process.Done():
