@@ -155,6 +155,7 @@ func NewPlan(c Config, f Facts) (*Plan, error) {
 
 	p := &Plan{Habitat: f.Host.Habitat, lane: LaneSystem, isDockerd: r.command.IsDockerd(), DaemonVersion: e.Version}
 	p.base(f)
+	p.unread(f.Host)
 	p.devices(f)
 	p.mounts(mounts.Rest(), f.Mounts)
 	p.varRun(f)

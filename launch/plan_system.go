@@ -89,6 +89,16 @@ func (p *Plan) base(f Facts) {
 	p.mounts(mounts.Base(), f.Mounts)
 }
 
+// unread tells what is taken for granted because it could not be read.
+func (p *Plan) unread(f host.Facts) {
+	if len(f.Unread) > 0 {
+		p.add(Step{
+			Name: "facts", Why: "the plan is made from them", Verdict: Warn,
+			Note: "of the system this could not be read, and is taken to be as usual: " + strings.Join(f.Unread, "; "),
+		})
+	}
+}
+
 // requiredDevices are those that hardly any program does without.
 var requiredDevices = map[string]bool{"/dev/null": true, "/dev/urandom": true}
 

@@ -53,6 +53,10 @@ func TestPlanSteps(t *testing.T) {
 			change: func(f *Facts) { f.Host.Bounding &^= 1 << unix.CAP_SYS_RESOURCE },
 			step:   "bounding set", verdict: Warn, note: "docker run --privileged",
 		},
+		"a file that cannot be read": {
+			change: func(f *Facts) { f.Host.Unread = []string{"open /proc/sys/fs/nr_open: input/output error"} },
+			step:   "facts", verdict: Warn, note: "nr_open",
+		},
 		"/ is private in a container": {
 			change: func(f *Facts) { f.RootShared = false }, step: "propagation of /", verdict: Do,
 		},

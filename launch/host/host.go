@@ -4,7 +4,9 @@
 package host
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -60,6 +62,8 @@ type Facts struct {
 	OOMScoreAdj int    `json:"oom_score_adj"`
 	// KernelNameservers are those the kernel learned by its ip= option, from /proc/net/pnp.
 	KernelNameservers []string `json:"kernel_nameservers,omitempty"`
+	// Unread tells what is there and could not be read, each with the error: those facts have their zero values.
+	Unread []string `json:"unread,omitempty"`
 }
 
 // Paths names the roots that facts are read from. The zero value is the running system; tests point it at captured trees.
@@ -78,8 +82,10 @@ func (p Paths) proc(elem ...string) string {
 func (p Paths) root(name string) string { return filepath.Join("/", p.Root, name) }
 
 // Observe reads the facts. What the system does not tell, because /proc is not mounted yet or the kernel lacks a feature,
-// keeps its zero value; only what contradicts the kernel's documented formats is an error.
-func Observe(p Paths) (Facts, error) {
+// keeps its zero value; so does what cannot be read for another reason, which is told in Unread. Only what contradicts the
+// kernel's documented formats is an error.
+func Observe(paths Paths) (Facts, error) {
+	p := &observer{Paths: paths}
 	f := Facts{PID: os.Getpid(), UID: os.Geteuid()}
 	var uts unix.Utsname
 	if err := unix.Uname(&uts); err != nil {
@@ -97,9 +103,9 @@ func Observe(p Paths) (Facts, error) {
 	f.Habitat = p.habitat(f.PID)
 	f.InitialUserNamespace = p.initialUserNamespace()
 	f.AppArmor = p.apparmor()
-	f.LoadableModules = exists(p.proc("modules"))
-	f.BridgeNetfilter = exists(p.proc("sys/net/bridge/bridge-nf-call-iptables"))
-	f.SystemdLeak = exists(p.root("/run/systemd/system")) && p.comm(1) != "systemd"
+	f.LoadableModules = p.exists(p.proc("modules"))
+	f.BridgeNetfilter = p.exists(p.proc("sys/net/bridge/bridge-nf-call-iptables"))
+	f.SystemdLeak = p.exists(p.root("/run/systemd/system")) && p.comm(1) != "systemd"
 	f.IPForward = p.word("sys/net/ipv4/ip_forward") == "1"
 	if f.LoopbackUp, err = loopbackUp(); err != nil {
 		return f, err
@@ -113,12 +119,27 @@ func Observe(p Paths) (Facts, error) {
 		}
 	}
 	f.KernelNameservers = p.nameservers()
+	f.Unread = p.unread
 	return f, nil
 }
 
+// observer reads facts, and remembers what could not be read.
+type observer struct {
+	Paths
+	unread []string
+}
+
+// missed takes note of an error, unless it says that there is nothing to be read.
+func (p *observer) missed(err error) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
+		p.unread = append(p.unread, err.Error())
+	}
+}
+
 // habitat tells where we are. Where /proc cannot say, PID 1 counts as a container's: that is the habitat that changes less.
-func (p Paths) habitat(pid int) Habitat {
+func (p *observer) habitat(pid int) Habitat {
 	ns, err := os.Readlink(p.proc("self/ns/pid"))
+	p.missed(err)
 	switch {
 	case err != nil || ns != initPIDNamespace:
 		return Container
@@ -131,14 +152,16 @@ func (p Paths) habitat(pid int) Habitat {
 
 // initialUserNamespace looks whether every user ID maps to itself. Where /proc is not there yet nobody has made another
 // namespace.
-func (p Paths) initialUserNamespace() bool {
+func (p *observer) initialUserNamespace() bool {
 	data, err := os.ReadFile(p.proc("self/uid_map"))
+	p.missed(err)
 	return err != nil || slices.Equal(strings.Fields(string(data)), []string{"0", "0", "4294967295"})
 }
 
 // apparmor reads the parameter of the security module (Documentation/admin-guide/LSM/apparmor.rst).
-func (p Paths) apparmor() bool {
+func (p *observer) apparmor() bool {
 	data, err := os.ReadFile(p.root("/sys/module/apparmor/parameters/enabled"))
+	p.missed(err)
 	return err == nil && strings.TrimSpace(string(data)) == "Y"
 }
 
@@ -148,9 +171,10 @@ func (f Facts) MayRaiseLimits() bool {
 }
 
 // word returns the first field of a file below /proc, or "" where it cannot be read.
-func (p Paths) word(name string) string {
+func (p *observer) word(name string) string {
 	data, err := os.ReadFile(p.proc(name))
 	if err != nil {
+		p.missed(err)
 		return "" // not mounted, or not in this kernel: the fact stays unknown
 	}
 	fields := strings.Fields(string(data))
@@ -161,12 +185,13 @@ func (p Paths) word(name string) string {
 }
 
 // comm returns the name of a process, or "" where there is none.
-func (p Paths) comm(pid int) string { return p.word(strconv.Itoa(pid) + "/comm") }
+func (p *observer) comm(pid int) string { return p.word(strconv.Itoa(pid) + "/comm") }
 
 // nameservers reads what the kernel's own IP configuration left behind (Documentation/admin-guide/nfs/nfsroot.rst).
-func (p Paths) nameservers() []string {
+func (p *observer) nameservers() []string {
 	data, err := os.ReadFile(p.proc("net/pnp"))
 	if err != nil {
+		p.missed(err)
 		return nil // a kernel without CONFIG_IP_PNP has no such file
 	}
 	var servers []string
@@ -180,7 +205,8 @@ func (p Paths) nameservers() []string {
 	return servers
 }
 
-func exists(path string) bool {
+func (p *observer) exists(path string) bool {
 	_, err := os.Stat(path)
+	p.missed(err)
 	return err == nil
 }

@@ -55,7 +55,7 @@ func TestHabitat(t *testing.T) {
 			if c.ns != "" {
 				files["self/ns/pid"] = c.ns
 			}
-			if got := (Paths{Proc: captured(t, files)}).habitat(c.pid); got != c.want {
+			if got := (&observer{Paths: Paths{Proc: captured(t, files)}}).habitat(c.pid); got != c.want {
 				t.Errorf("habitat is %s, want %s", got, c.want)
 			}
 		})
@@ -98,6 +98,21 @@ func TestObserveEmptyProc(t *testing.T) {
 	}
 	if f.Limits.NoFile.Hard == 0 {
 		t.Error("limits do not come from /proc and must be there")
+	}
+}
+
+// TestObserveUnreadable: what is there and cannot be read is told of; what is not there is not.
+func TestObserveUnreadable(t *testing.T) {
+	proc := t.TempDir()
+	if err := os.Symlink("net", filepath.Join(proc, "net")); err != nil { // a loop of one
+		t.Fatal(err)
+	}
+	f, err := Observe(Paths{Proc: proc, Root: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.Unread) != 1 || !strings.Contains(f.Unread[0], "net/pnp") {
+		t.Errorf("unread: %q", f.Unread)
 	}
 }
 

@@ -25,7 +25,7 @@ type Limits struct {
 	NROpen uint64 `json:"nr_open"`
 }
 
-func (p Paths) limits() (Limits, error) {
+func (p *observer) limits() (Limits, error) {
 	var l Limits
 	for _, item := range []struct {
 		resource int

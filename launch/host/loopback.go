@@ -17,7 +17,7 @@ func loopbackUp() (up bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("making a socket to ask for lo: %w", err)
 	}
-	defer func() { err = errors.Join(err, unix.Close(fd)) }()
+	defer unix.Close(fd) // the answer is in by then
 	lo, err := unix.NewIfreq("lo")
 	if err != nil {
 		return false, fmt.Errorf("asking for lo: %w", err)
