@@ -50,6 +50,15 @@ func TestSetAside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := SetAside(root+"/loop", now); err != nil {
+		t.Errorf("a data-root that is not there: %v", err)
+	}
+	if err := os.Symlink("loop", root+"/loop"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := SetAside(root+"/loop", now); !errors.Is(err, unix.ELOOP) {
+		t.Errorf("a data-root that cannot be read: %v", err)
+	}
 	renamed, left := map[string]string{}, []string{}
 	for _, a := range got {
 		t.Log(a)

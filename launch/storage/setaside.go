@@ -96,7 +96,11 @@ func SetAside(root string, now time.Time, files ...string) ([]Aside, error) {
 		list = append(list, a)
 	}
 	for _, e := range emptiedFiles() {
-		for _, path := range expand(root, strings.Split(e.pattern, "/")) {
+		paths, err := expand(root, strings.Split(e.pattern, "/"))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("looking for files that a power cut left empty: %w", err))
+		}
+		for _, path := range paths {
 			look(path, e)
 		}
 	}
@@ -107,24 +111,30 @@ func SetAside(root string, now time.Time, files ...string) ([]Aside, error) {
 }
 
 // expand is a glob in which only a whole name can be a star, so that a data-root with brackets in its name is none.
-func expand(dir string, parts []string) []string {
+// The errors are about single folders.
+func expand(dir string, parts []string) ([]string, error) {
 	if len(parts) == 0 {
-		return []string{dir}
+		return []string{dir}, nil
 	}
 	if parts[0] != "*" {
 		return expand(filepath.Join(dir, parts[0]), parts[1:])
 	}
 	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		return nil, nil // a new data-root has none of these
+	}
 	if err != nil {
-		return nil // a new data-root has none of these
+		return nil, err
 	}
 	var list []string
+	var errs []error
 	for _, e := range entries {
 		if e.IsDir() {
-			list = append(list, expand(filepath.Join(dir, e.Name()), parts[1:])...)
+			more, err := expand(filepath.Join(dir, e.Name()), parts[1:])
+			list, errs = append(list, more...), append(errs, err)
 		}
 	}
-	return list
+	return list, errors.Join(errs...)
 }
 
 // isEmpty tells of a regular file without a byte, or with nothing but zeros, which is what some filesystems make of one whose
