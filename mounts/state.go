@@ -119,7 +119,11 @@ func observe(target string, info Info) (State, *Error) {
 	}
 	if s.MountPoint && s.FSType == "proc" {
 		self, err := os.Readlink(filepath.Join(s.Path, "self"))
-		s.OtherPIDs = err != nil || self != strconv.Itoa(os.Getpid())
+		// Where this process is not in the proc's namespace, the link is there and its goal is not (proc(5)).
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return failed("ask for this process in", err)
+		}
+		s.OtherPIDs = self != strconv.Itoa(os.Getpid())
 	}
 	return s, nil
 }
