@@ -36,7 +36,7 @@ func (s *service) start(init *pidone.Init) error {
 	command := s.command
 	s.tail, s.again = &tail{observe: s.observe}, nil
 	if s.pipes {
-		w, err := s.tail.pipe(s.to, init.Go)
+		w, err := s.tail.pipe(s.name, s.to, init.Go)
 		if err != nil {
 			return fmt.Errorf("making a pipe for the output of %s: %w", s.name, err)
 		}

@@ -2,7 +2,7 @@ package launch
 
 import (
 	"bytes"
-	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -30,7 +30,7 @@ type tail struct {
 }
 
 // pipe makes a pipe whose writing end is the program's output; copying goes on until the last holder has closed it.
-func (t *tail) pipe(to io.Writer, run func(func())) (*os.File, error) {
+func (t *tail) pipe(name string, to io.Writer, run func(func())) (*os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -46,8 +46,12 @@ func (t *tail) pipe(to io.Writer, run func(func())) (*os.File, error) {
 			t.take(buffer[:n])
 			// A reader of ours that went away must not stop the daemon: what it says is read all the same.
 			_, _ = to.Write(buffer[:n])
-			if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-				return // the end of the output; there is nothing else to be done about a pipe that cannot be read
+			if err != nil {
+				if err != io.EOF {
+					// Its next line finds nobody: SIGPIPE for one that does not expect that.
+					_, _ = fmt.Fprintf(to, "dockerlaunch: the output of %s cannot be read any more, which may end it: %v\n", name, err)
+				}
+				return
 			}
 		}
 	})

@@ -3,7 +3,6 @@ package network
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -24,7 +23,7 @@ func (Loopback) Apply(context.Context) (kept bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("making a socket to bring up lo: %w", err)
 	}
-	defer func() { err = errors.Join(err, unix.Close(fd)) }()
+	defer unix.Close(fd) // what was asked for is done by then
 	lo, err := unix.NewIfreq("lo")
 	if err != nil {
 		return false, fmt.Errorf("finding lo: %w", err)

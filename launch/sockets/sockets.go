@@ -145,7 +145,11 @@ func Answers(path string) (bool, error) {
 	}
 	err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
 	// EAGAIN is a listener whose queue is full (unix(7)).
-	return err == nil || errors.Is(err, unix.EAGAIN), unix.Close(fd)
+	answers := err == nil || errors.Is(err, unix.EAGAIN)
+	if err := unix.Close(fd); err != nil {
+		return answers, fmt.Errorf("asking who listens at %s: close: %w", path, err)
+	}
+	return answers, nil
 }
 
 func (s Socket) openTCP(addr netip.AddrPort) (int, error) {
