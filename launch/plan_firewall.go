@@ -41,7 +41,7 @@ func (p *Plan) chooseIPTables(c Config, e daemon.Effective, f Facts) {
 		s.Verdict = Warn
 		s.Note += ". But " + choice.Missing + ": install Debian's iptables. Lost: rules beside those that are there, unless the other variant works too"
 	case choice.Links:
-		s.Verdict, s.Action = Do, iptables.Links{Dir: iptables.Dir, Variant: choice.Variant, Program: f.IPTables.Programs[choice.Variant]}
+		s.Verdict, s.Action = Do, iptables.Links{Dir: iptables.Dir, Variant: choice.Variant, Program: f.IPTables.Of(choice.Variant).Path}
 		p.inFront = append(p.inFront, pathFolder{iptables.Dir, "iptables is the variant " + s.Note})
 	}
 	p.add(s)
@@ -55,6 +55,6 @@ func (p *Plan) fallBackIPTables(f Facts) {
 	p.inFront = append(p.inFront, pathFolder{iptables.Dir, "iptables-legacy is linked there if the kernel has no nf_tables"})
 	p.add(Step{
 		Name: "nf_tables", Why: "without it in the kernel, iptables makes no rules", Verdict: Do,
-		Action: iptables.Fallback{Links: iptables.Links{Dir: iptables.Dir, Variant: iptables.Legacy, Program: f.IPTables.Programs[iptables.Legacy]}},
+		Action: iptables.Fallback{Links: iptables.Links{Dir: iptables.Dir, Variant: iptables.Legacy, Program: f.IPTables.Legacy.Path}},
 	})
 }

@@ -21,8 +21,8 @@ func pathOf(p *Plan) string {
 
 func TestIPTablesSteps(t *testing.T) {
 	both := func(f *Facts) {
-		f.IPTables.Programs = map[iptables.Variant]string{iptables.Nft: "/usr/sbin/iptables-nft", iptables.Legacy: "/usr/sbin/iptables-legacy"}
-		f.IPTables.Goals = map[iptables.Variant]string{iptables.Nft: "/usr/sbin/xtables-nft-multi", iptables.Legacy: "/usr/sbin/xtables-legacy-multi"}
+		f.IPTables.Nft = iptables.Program{Path: "/usr/sbin/iptables-nft", Goal: "/usr/sbin/xtables-nft-multi"}
+		f.IPTables.Legacy = iptables.Program{Path: "/usr/sbin/iptables-legacy", Goal: "/usr/sbin/xtables-legacy-multi"}
 	}
 	for name, c := range map[string]struct {
 		env     string

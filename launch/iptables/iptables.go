@@ -39,9 +39,23 @@ type Facts struct {
 	Tables []string `json:"tables,omitempty"`
 	// Goal is where the links of iptables lead; "" where there is none.
 	Goal string `json:"goal,omitempty"`
-	// Programs are the paths of iptables-nft and iptables-legacy, by variant, and Goals where their links lead.
-	Programs map[Variant]string `json:"programs,omitempty"`
-	Goals    map[Variant]string `json:"goals,omitempty"`
+	// Nft and Legacy are iptables-nft and iptables-legacy.
+	Nft    Program `json:"nft,omitzero"`
+	Legacy Program `json:"legacy,omitzero"`
+}
+
+// Program is a program in PATH and where its links lead; both are empty where there is none.
+type Program struct {
+	Path string `json:"path"`
+	Goal string `json:"goal"`
+}
+
+// Of is the program of a variant.
+func (f Facts) Of(v Variant) Program {
+	if v == Legacy {
+		return f.Legacy
+	}
+	return f.Nft
 }
 
 // tableFiles name the tables of a network namespace; they are missing where the module that they are of is not loaded.
@@ -49,7 +63,7 @@ var tableFiles = [...]string{"/proc/net/ip_tables_names", "/proc/net/ip6_tables_
 
 // Observe looks below root ("" is the running system) what is there, with programs out of path, as in PATH.
 func Observe(root, path string) (Facts, error) {
-	f := Facts{Programs: map[Variant]string{}, Goals: map[Variant]string{}}
+	var f Facts
 	for _, file := range tableFiles {
 		text, err := os.ReadFile(filepath.Join("/", root, file))
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
@@ -62,32 +76,27 @@ func Observe(root, path string) (Facts, error) {
 			f.Tables = append(f.Tables, string(table)+" in "+file)
 		}
 	}
-	var err error
-	if _, f.Goal, err = find("iptables", path); err != nil {
+	plain, err := find("iptables", path)
+	if err != nil {
 		return f, err
 	}
-	for _, v := range []Variant{Nft, Legacy} {
-		program, goal, err := find("iptables-"+string(v), path)
-		if err != nil {
-			return f, err
-		}
-		if program != "" {
-			f.Programs[v], f.Goals[v] = program, goal
-		}
+	f.Goal = plain.Goal
+	if f.Nft, err = find("iptables-nft", path); err != nil {
+		return f, err
 	}
-	return f, nil
+	f.Legacy, err = find("iptables-legacy", path)
+	return f, err
 }
 
-// find looks for a program and where its links lead; both are empty where there is none.
-func find(name, path string) (program, goal string, err error) {
-	program, err = host.Look(name, path)
-	if err != nil {
-		return "", "", nil // none, or none that can be executed
+// find looks for a program.
+func find(name, path string) (p Program, err error) {
+	if p.Path, err = host.Look(name, path); err != nil {
+		return Program{}, nil // none, or none that can be executed
 	}
-	if goal, err = filepath.EvalSymlinks(program); err != nil {
-		return "", "", fmt.Errorf("following the links of %s: %w", program, err)
+	if p.Goal, err = filepath.EvalSymlinks(p.Path); err != nil {
+		return Program{}, fmt.Errorf("following the links of %s: %w", p.Path, err)
 	}
-	return program, goal, nil
+	return p, nil
 }
 
 // Choice is the variant that is used, and why.
@@ -119,7 +128,7 @@ func Choose(f Facts, value string, set bool) Choice {
 		c.Variant, c.Why = Legacy, "iptables is linked to it, and nothing speaks against it"
 		return c
 	default:
-		c.Variant, c.Open = Nft, own == Nft && f.Programs[Legacy] != ""
+		c.Variant, c.Open = Nft, own == Nft && f.Legacy.Path != ""
 		c.Why = "nothing in this network namespace is made with the other one"
 		return c
 	}
@@ -127,8 +136,8 @@ func Choose(f Facts, value string, set bool) Choice {
 		return c
 	}
 	c.Links = true
-	if f.Programs[c.Variant] == "" {
-		c.Links, c.Missing = false, fmt.Sprintf("there is no iptables-%s in PATH", c.Variant)
+	if f.Of(c.Variant).Path == "" {
+		c.Links, c.Missing = false, "there is no iptables-"+string(c.Variant)+" in PATH"
 	}
 	return c
 }
@@ -136,7 +145,7 @@ func Choose(f Facts, value string, set bool) Choice {
 // Program is where the links of the one lead that the daemon is going to run.
 func (c Choice) Program(f Facts) string {
 	if c.Links {
-		return f.Goals[c.Variant]
+		return f.Of(c.Variant).Goal
 	}
 	return f.Goal
 }

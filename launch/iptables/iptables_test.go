@@ -14,8 +14,13 @@ import (
 
 func TestChoose(t *testing.T) {
 	const nftGoal, legacyGoal = "/usr/sbin/xtables-nft-multi", "/usr/sbin/xtables-legacy-multi"
-	both := map[Variant]string{Nft: "/usr/sbin/iptables-nft", Legacy: "/usr/sbin/iptables-legacy"}
-	tables := []string{"nat in /proc/net/ip_tables_names"}
+	with := func(goal string, tables ...string) Facts {
+		return Facts{
+			Goal: goal, Tables: tables,
+			Nft: Program{"/usr/sbin/iptables-nft", nftGoal}, Legacy: Program{"/usr/sbin/iptables-legacy", legacyGoal},
+		}
+	}
+	const tables = "nat in /proc/net/ip_tables_names"
 	for name, c := range map[string]struct {
 		facts   Facts
 		value   string
@@ -25,17 +30,17 @@ func TestChoose(t *testing.T) {
 		open    bool
 		says    string
 	}{
-		"nothing speaks for either": {facts: Facts{Goal: nftGoal, Programs: both}, variant: Nft, open: true, says: "nothing"},
+		"nothing speaks for either": {facts: with(nftGoal), variant: Nft, open: true, says: "nothing"},
 		"nor is there the other":    {facts: Facts{Goal: nftGoal}, variant: Nft, says: "nothing"},
-		"the default is legacy":     {facts: Facts{Goal: legacyGoal, Programs: both}, variant: Legacy, says: "linked"},
+		"the default is legacy":     {facts: with(legacyGoal), variant: Legacy, says: "linked"},
 		"an old multi":              {facts: Facts{Goal: "/sbin/xtables-multi"}, variant: Legacy, says: "linked"},
-		"somebody's own iptables":   {facts: Facts{Goal: "/opt/iptables", Programs: both}, variant: Nft, says: "nothing"},
-		"tables":                    {facts: Facts{Goal: nftGoal, Programs: both, Tables: tables}, variant: Legacy, links: true, says: "nat in /proc/net/ip_tables_names"},
-		"tables, and legacy stands": {facts: Facts{Goal: legacyGoal, Programs: both, Tables: tables}, variant: Legacy, says: "nat"},
-		"asked for legacy":          {facts: Facts{Goal: nftGoal, Programs: both}, value: "1", set: true, variant: Legacy, links: true, says: "DOCKER_IPTABLES_LEGACY=1"},
-		"asked for it with 0":       {facts: Facts{Goal: nftGoal, Programs: both}, value: "0", set: true, variant: Legacy, links: true, says: "=0"},
-		"asked for nft":             {facts: Facts{Goal: legacyGoal, Programs: both, Tables: tables}, set: true, variant: Nft, links: true, says: "empty"},
-		"asked for what stands":     {facts: Facts{Goal: nftGoal, Programs: both, Tables: tables}, set: true, variant: Nft, says: "empty"},
+		"somebody's own iptables":   {facts: with("/opt/iptables"), variant: Nft, says: "nothing"},
+		"tables":                    {facts: with(nftGoal, tables), variant: Legacy, links: true, says: "nat in /proc/net/ip_tables_names"},
+		"tables, and legacy stands": {facts: with(legacyGoal, tables), variant: Legacy, says: "nat"},
+		"asked for legacy":          {facts: with(nftGoal), value: "1", set: true, variant: Legacy, links: true, says: "DOCKER_IPTABLES_LEGACY=1"},
+		"asked for it with 0":       {facts: with(nftGoal), value: "0", set: true, variant: Legacy, links: true, says: "=0"},
+		"asked for nft":             {facts: with(legacyGoal, tables), set: true, variant: Nft, links: true, says: "empty"},
+		"asked for what stands":     {facts: with(nftGoal, tables), set: true, variant: Nft, says: "empty"},
 		"asked for what is missing": {facts: Facts{Goal: nftGoal}, value: "1", set: true, variant: Legacy, says: "no iptables-legacy"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -74,7 +79,7 @@ func TestObserve(t *testing.T) {
 	if len(f.Tables) != 2 || f.Tables[1] != "filter in /proc/net/ip_tables_names" {
 		t.Errorf("tables %q", f.Tables)
 	}
-	if filepath.Base(f.Goal) != "xtables-nft-multi" || f.Programs[Nft] != root+"/bin/iptables-nft" || f.Goals[Nft] != f.Goal || f.Programs[Legacy] != "" {
+	if filepath.Base(f.Goal) != "xtables-nft-multi" || f.Nft != (Program{root + "/bin/iptables-nft", f.Goal}) || f.Legacy != (Program{}) {
 		t.Errorf("%+v", f)
 	}
 	if f, err := Observe(t.TempDir(), root+"/nowhere"); err != nil || len(f.Tables) != 0 || f.Goal != "" {
