@@ -188,8 +188,8 @@ func (s *supervisor) nextInit() (string, error) {
 	if own, err := os.Executable(); err == nil { // without /proc the usual places are all there is
 		candidates = append([]string{own}, candidates...)
 	}
-	if init, ok := s.boot.line.Get("init"); ok {
-		candidates = []string{init}
+	if init, ok := s.boot.line.Get("init"); ok && init != "" {
+		return init, nil // the switch looks for it, following links as they are in the new root
 	}
 	for _, path := range candidates {
 		if st, err := os.Stat(filepath.Join(newRoot, path)); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
