@@ -192,6 +192,48 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// A client without power hears nothing more.
+func TestSilence(t *testing.T) {
+	d := open(t, blank(t, 8))
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go d.Serve(l)
+	conn, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	flush := append([]byte{0x25, 0x60, 0x95, 0x13, 0, 0, 0, commandFlush}, make([]byte, 20)...)
+	say := func(data []byte, answer int) {
+		t.Helper()
+		if _, err := conn.Write(data); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(conn, make([]byte, answer)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say([]byte{0, 0, 0, 3}, 18)
+	say(append([]byte("IHAVEOPT"), 0, 0, 0, 1, 0, 0, 0, 0), 10)
+	say(flush, 16)
+	d.Off()
+	if _, err := conn.Write(flush); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("without power the disk says %d bytes, %v", n, err)
+	}
+	if _, err := d.Cut(rand.New(rand.NewPCG(0, 0))); err != nil {
+		t.Error(err)
+	}
+}
+
 // FuzzClient: whatever a client says, it is answered or left.
 func FuzzClient(f *testing.F) {
 	hello := []byte{0, 0, 0, 3}

@@ -186,7 +186,9 @@ func (c *client) transmit() error {
 			err = syscall.EINVAL
 		}
 		if errors.Is(err, ErrCut) {
-			return err // a disk without power says nothing, not even that
+			// A disk without power says nothing, not even that: the machine must not hear of an error and go on with it.
+			_, err = io.Copy(io.Discard, c.in)
+			return err
 		}
 		if err != nil {
 			data = nil
