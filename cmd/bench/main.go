@@ -132,7 +132,7 @@ func (c *config) addPeer(text string) error {
 
 // benchmarks is the registry.
 func (c *config) benchmarks() []bench.Benchmark {
-	return append(append(c.moduleBenchmarks(), c.launchBenchmarks()...), c.manyBenchmarks()...)
+	return append(append(append(c.moduleBenchmarks(), c.checkBenchmarks()...), c.launchBenchmarks()...), c.manyBenchmarks()...)
 }
 
 // versions asks the programs that are compared.
