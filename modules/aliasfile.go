@@ -12,11 +12,11 @@ type aliasLookup func(name string) ([]string, error)
 
 // aliasesIn are the aliases of "modules.alias" or "modules.symbols": depmod's trie, or the text of the same. It is read with
 // the first name that needs it, as most runs of modprobe are asked for a plain name. A file that is missing holds none.
-func aliasesIn(dir, file string) aliasLookup {
+func aliasesIn(dir, file string, mapped bool) aliasLookup {
 	open := sync.OnceValues(func() (aliasLookup, error) {
-		t, err := openTrie(filepath.Join(dir, file+".bin"))
+		t, err := openTrie(filepath.Join(dir, file+".bin"), mapped)
 		if err == nil {
-			return t.match, nil
+			return remembering(t.match), nil
 		} else if !useText(err) {
 			return nil, err
 		}
@@ -32,6 +32,24 @@ func aliasesIn(dir, file string) aliasLookup {
 			return nil, err
 		}
 		return find(name)
+	}
+}
+
+// remembering asks once for each name: soft dependencies ask for the same ones again and again.
+func remembering(find aliasLookup) aliasLookup {
+	var mu sync.Mutex
+	known := map[string][]string{}
+	return func(name string) ([]string, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if found, ok := known[name]; ok {
+			return found, nil
+		}
+		found, err := find(name)
+		if err == nil {
+			known[name] = found
+		}
+		return found, err
 	}
 }
 

@@ -27,6 +27,8 @@ type Options struct {
 	ConfigDirs []string
 	// CommandLine is the kernel's, for "module.param=value" and "modprobe.blacklist="; see ReadCommandLine.
 	CommandLine string
+
+	mapped bool // see openTrie
 }
 
 // Index knows the modules of one kernel: depmod's files, of which it reads what kmod does and else the text, or what the modules say of themselves where depmod never ran, and
@@ -61,7 +63,7 @@ func Open(o Options) (*Index, error) {
 		return nil, fmt.Errorf("reading the configuration of modprobe: %w", err)
 	}
 	x := &Index{Dir: dir, Config: config}
-	if err := x.read(); err != nil {
+	if err := x.read(o.mapped); err != nil {
 		return nil, err
 	}
 	config.CommandLine(o.CommandLine)
@@ -109,9 +111,9 @@ func ReadCommandLine() (string, error) {
 	return readText("/proc/cmdline")
 }
 
-func (x *Index) read() error {
+func (x *Index) read(mapped bool) error {
 	var err error
-	if x.records, err = recordsIn(x.Dir); errors.Is(err, fs.ErrNotExist) {
+	if x.records, err = recordsIn(x.Dir, mapped); errors.Is(err, fs.ErrNotExist) {
 		x.Scanned = true
 		if err := x.scan(); err != nil {
 			return err
@@ -119,7 +121,7 @@ func (x *Index) read() error {
 	} else if err != nil {
 		return err
 	} else {
-		x.aliases, x.symbols = aliasesIn(x.Dir, "modules.alias"), aliasesIn(x.Dir, "modules.symbols")
+		x.aliases, x.symbols = aliasesIn(x.Dir, "modules.alias", mapped), aliasesIn(x.Dir, "modules.symbols", mapped)
 		softdep, err := x.optional("modules.softdep")
 		if err != nil {
 			return err

@@ -91,7 +91,7 @@ func (m *modprobe) say(format string, args ...any) {
 }
 
 func (m *modprobe) open() (*Index, error) {
-	o := Options{Release: m.release, ConfigDirs: m.config}
+	o := Options{Release: m.release, ConfigDirs: m.config, mapped: true}
 	if m.dir != "" {
 		dir, err := filepath.Abs(m.dir)
 		if err != nil {
@@ -239,11 +239,19 @@ func (m *modprobe) print(plan *Plan, loaded map[string]Presence) {
 		case s.Command != "":
 			m.printCommand(s.Command, s.Params)
 		case s.Builtin:
-			fmt.Fprintf(m.stdout, "builtin %s\n", s.Name)
+			m.printLine("builtin ", s.Name)
 		default:
-			fmt.Fprintf(m.stdout, "insmod %s %s\n", s.Path, s.Params)
+			m.printLine("insmod ", s.Path, " ", s.Params)
 		}
 	}
+}
+
+// printLine prints without package fmt, as there may be a hundred lines.
+func (m *modprobe) printLine(words ...string) {
+	for _, word := range words {
+		m.stdout.WriteString(word)
+	}
+	m.stdout.WriteByte('\n')
 }
 
 // joinParams makes one string of parameters, in which a value with blanks is quoted for the kernel.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // record is one module of the index. Its dependencies are either the tail of a line of modules.dep, parsed when someone
@@ -47,10 +48,10 @@ type recordSource interface {
 }
 
 // recordsIn reads modules.dep of the folder dir: depmod's trie, or the text of the same.
-func recordsIn(dir string) (recordSource, error) {
-	t, err := openTrie(filepath.Join(dir, "modules.dep.bin"))
+func recordsIn(dir string, mapped bool) (recordSource, error) {
+	t, err := openTrie(filepath.Join(dir, "modules.dep.bin"), mapped)
 	if err == nil {
-		return depTrie{t}, nil
+		return &depTrie{trie: t, known: map[string]record{}}, nil
 	} else if !useText(err) {
 		return nil, err
 	}
@@ -66,10 +67,20 @@ func recordsIn(dir string) (recordSource, error) {
 	return table, nil
 }
 
-// depTrie is modules.dep.bin: by the name of a module its line.
-type depTrie struct{ *trie }
+// depTrie is modules.dep.bin: by the name of a module its line. It remembers what was found: the modules that many others
+// depend on are asked for again and again.
+type depTrie struct {
+	*trie
+	mu    sync.Mutex
+	known map[string]record
+}
 
-func (t depTrie) find(name string) (record, bool, error) {
+func (t *depTrie) find(name string) (record, bool, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r, ok := t.known[name]; ok {
+		return r, true, nil
+	}
 	lines, err := t.trie.find(name)
 	if err != nil || len(lines) == 0 {
 		return record{}, false, err
@@ -78,10 +89,15 @@ func (t depTrie) find(name string) (record, bool, error) {
 	if !ok {
 		return r, false, fmt.Errorf("%s: %w: %q is not a path, a colon and paths", t.path, errTrie, lines)
 	}
+	r.deps = r.dependencies()
+	if !filepath.IsAbs(r.path) {
+		r.path = filepath.Join(filepath.Dir(t.path), r.path)
+	}
+	t.known[name] = r
 	return r, true, nil
 }
 
-func (t depTrie) names() ([]string, error) { return t.keys() }
+func (t *depTrie) names() ([]string, error) { return t.keys() }
 
 // scanned are the modules of a folder without indexes.
 type scanned map[string]*record

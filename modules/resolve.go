@@ -199,7 +199,11 @@ func (b *planner) add(m Module) (int, error) {
 		return 0, err
 	}
 	if ok {
-		for _, name := range r.dependencies() {
+		needs := r.dependencies()
+		if b.plan.Steps == nil {
+			b.plan.Steps = make([]Step, 0, len(needs)+2)
+		}
+		for _, name := range needs {
 			dep, ok, err := b.index.Module(name)
 			if err != nil {
 				return 0, err

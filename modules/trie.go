@@ -24,6 +24,7 @@ type trie struct {
 	file *os.File
 	size int64
 	root uint32
+	data []byte // the file where it is mapped
 
 	mu     sync.Mutex
 	blocks map[int64][]byte
@@ -48,7 +49,10 @@ const (
 )
 
 // openTrie opens a file. The error matches fs.ErrNotExist or errTrie where the text is to be read in its place.
-func openTrie(path string) (*trie, error) {
+//
+// A file that is mapped costs less to read, and the whole process where somebody cuts it short in place, which depmod does
+// not: reading it then ends in SIGBUS. So it is for a program that does nothing else, and not for an init.
+func openTrie(path string, mapped bool) (*trie, error) {
 	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
@@ -59,6 +63,12 @@ func openTrie(path string) (*trie, error) {
 		return nil, &os.PathError{Op: "stat", Path: path, Err: err}
 	}
 	t.size = min(st.Size, trieOffset)
+	if mapped && t.size > 0 {
+		// A filesystem that cannot map is read. What is mapped stays so to the end of the program.
+		if data, err := unix.Mmap(fd, 0, int(t.size), unix.PROT_READ, unix.MAP_PRIVATE); err == nil {
+			t.data = data
+		}
+	}
 	c := cursor{t: t}
 	magic, version := c.u32(), c.u32()
 	t.root = c.u32()
@@ -72,6 +82,9 @@ func openTrie(path string) (*trie, error) {
 func (t *trie) block(at int64) ([]byte, error) {
 	if at < 0 || at >= t.size {
 		return nil, fmt.Errorf("%s: %w: it refers to byte %d of %d", t.path, errTrie, at, t.size)
+	}
+	if t.data != nil {
+		return t.data[at:], nil
 	}
 	n := at / trieBlock
 	t.mu.Lock()

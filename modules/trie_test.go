@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/dockerlaunch/dockerlaunch/internal/vm"
 )
@@ -30,7 +31,7 @@ func TestTriesAndText(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, ok := bin.records.(depTrie); !ok {
+			if _, ok := bin.records.(*depTrie); !ok {
 				t.Fatalf("the modules are read from a %T", bin.records)
 			}
 			names := namesOf(t, text)
@@ -39,7 +40,7 @@ func TestTriesAndText(t *testing.T) {
 			}
 			for _, name := range names {
 				a, b := recordOf(t, text, name), recordOf(t, bin, name)
-				if a.path != b.path || !slices.Equal(a.dependencies(), b.dependencies()) {
+				if filepath.Join(text.Dir, a.path) != strings.Replace(b.path, bin.Dir, text.Dir, 1) || !slices.Equal(a.dependencies(), b.dependencies()) {
 					t.Errorf("%s: %+v, and %+v in the trie", name, a, b)
 				}
 			}
@@ -77,7 +78,7 @@ func TestTrie(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		return openTrie(path)
+		return openTrie(path, false)
 	}
 	small, err := write(smallTrie)
 	if err != nil {
@@ -100,7 +101,7 @@ func TestTrie(t *testing.T) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	if _, err := openTrie(path + ".none"); !errors.Is(err, fs.ErrNotExist) || !useText(err) {
+	if _, err := openTrie(path+".none", false); !errors.Is(err, fs.ErrNotExist) || !useText(err) {
 		t.Errorf("no file: %v", err)
 	}
 	cut, err := write(smallTrie[:40])
@@ -121,14 +122,26 @@ func FuzzTrie(f *testing.F) {
 		if err := os.WriteFile(path, []byte(data), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		x, err := openTrie(path)
-		if err != nil {
+		x, err := openTrie(path, false)
+		mapped, mappedErr := openTrie(path, true)
+		if (err == nil) != (mappedErr == nil) {
+			t.Errorf("read: %v, mapped: %v", err, mappedErr)
+		}
+		if err != nil || mappedErr != nil {
 			return
 		}
+		defer func() {
+			if err := unix.Munmap(mapped.data); err != nil {
+				t.Error(err)
+			}
+		}()
 		begin := time.Now()
 		found, err := x.find(name)
 		if err == nil {
 			matched, err := x.match(name)
+			if other, otherErr := mapped.match(name); !slices.Equal(matched, other) || (err == nil) != (otherErr == nil) {
+				t.Errorf("%q: matched %q, %v, and mapped %q, %v", name, matched, err, other, otherErr)
+			}
 			if err == nil && !strings.ContainsAny(name, special) {
 				for _, value := range found {
 					if !slices.Contains(matched, value) {
