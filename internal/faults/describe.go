@@ -36,9 +36,14 @@ func (c *call) op() (op Op, ok bool) {
 }
 
 // steady takes out of a name what differs from run to run.
-func steady(on string) string { return random.ReplaceAllString(on, "N") }
+func steady(on string) string {
+	return thread.ReplaceAllString(random.ReplaceAllString(on, "N"), "/proc/thread-self/")
+}
 
-var random = regexp.MustCompile(`[0-9]{5,}`)
+var (
+	random = regexp.MustCompile(`\b[0-9]{5,}\b`)
+	thread = regexp.MustCompile(`/proc/1/task/[0-9]+/`)
+)
 
 // runtimeOwn is what a shape answers for a call that the Go runtime makes for itself.
 const runtimeOwn = "(the Go runtime's own)"
@@ -93,8 +98,8 @@ func (c *call) file(n int) string {
 	if fd <= 2 {
 		return "descriptor " + strconv.FormatUint(fd, 10)
 	}
-	if kind, _, ok := strings.Cut(goal, ":["); ok && !strings.HasPrefix(goal, "/") {
-		return kind
+	if strings.HasPrefix(goal, "pipe:") {
+		return "pipe"
 	}
 	return goal
 }
@@ -136,17 +141,17 @@ type shape struct {
 	on   func(*call) string
 }
 
-func path(n int) func(*call) string { return func(c *call) string { return c.path(n) } }
-func at(n int) func(*call) string   { return func(c *call) string { return c.at(n) } }
-func file(n int) func(*call) string { return func(c *call) string { return c.file(n) } }
-func none(*call) string             { return "" }
+func pathArg(n int) func(*call) string { return func(c *call) string { return c.path(n) } }
+func at(n int) func(*call) string      { return func(c *call) string { return c.at(n) } }
+func file(n int) func(*call) string    { return func(c *call) string { return c.file(n) } }
+func none(*call) string                { return "" }
 
 func number(n int) func(*call) string {
 	return func(c *call) string { return strconv.FormatUint(c.args[n], 10) }
 }
 
 func fileAnd(n int) func(*call) string {
-	return func(c *call) string { return c.file(0) + " " + strconv.FormatUint(c.args[n], 10) }
+	return func(c *call) string { return fmt.Sprintf("%s %#x", c.file(0), c.args[n]) }
 }
 
 // opened tells reading from writing.
@@ -155,11 +160,13 @@ func opened(c *call) string {
 	if c.args[2]&(unix.O_WRONLY|unix.O_RDWR|unix.O_CREAT) != 0 {
 		how = " for writing"
 	}
-	path := c.at(1)
-	if path == "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size" {
+	switch path := c.at(1); path {
+	// The size of huge pages, and the processors that a cgroup may use: the runtime does without.
+	case "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "/proc/self/cgroup", "/proc/self/mountinfo":
 		return runtimeOwn
+	default:
+		return path + how
 	}
-	return path + how
 }
 
 func mounted(c *call) string {
@@ -192,7 +199,25 @@ func limited(c *call) string {
 	return fmt.Sprintf("get %d", c.args[1])
 }
 
-// polled leaves out the runtime's own files.
+// asked leaves out the names that the runtime gives its memory.
+func asked(c *call) string {
+	if c.args[0] == unix.PR_SET_VMA {
+		return runtimeOwn
+	}
+	return number(0)(c)
+}
+
+// marked leaves out what package os asks of each file that it opens, whether it blocks, and does without, and what the runtime
+// asks of the first three at its start.
+func marked(c *call) string {
+	switch on := c.file(0); {
+	case c.args[1] == unix.F_GETFL, c.args[1] == unix.F_SETFL && !strings.HasPrefix(on, "socket"), c.args[1] == unix.F_GETFD:
+		return runtimeOwn
+	}
+	return fileAnd(1)(c)
+}
+
+// withFile leaves out the runtime's own files.
 func withFile(c *call) string {
 	switch on := c.file(0); on {
 	case "anon_inode:[eventpoll]", "anon_inode:[eventfd]":

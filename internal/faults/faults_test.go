@@ -4,10 +4,15 @@ package faults
 
 import (
 	"fmt"
+	"hash/fnv"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/internal/testenv"
 )
@@ -56,19 +61,97 @@ func scenes(t *testing.T) map[string]Scene {
 	}
 }
 
-func TestRecord(t *testing.T) {
-	for name, scene := range scenes(t) {
-		t.Run(name, func(t *testing.T) {
-			run, err := scene.Run(t.Context(), nil, t.TempDir())
-			if err != nil {
-				t.Fatal(err)
+// TestFaults fails each operation of each scene.
+func TestFaults(t *testing.T) {
+	everything := os.Getenv("FAULTS") == "all"
+	known := map[Op]bool{}
+	scenes := scenes(t)
+	var jobs []job
+	for _, name := range []string{"supervise", "tls", "exec", "plan"} {
+		if only := os.Getenv("FAULTS_SCENE"); only != "" && only != name {
+			continue
+		}
+		plain, err := scenes[name].Run(t.Context(), nil, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plain.Status != 0 {
+			t.Fatalf("%s, without a fault: exit status %d\n%s", name, plain.Status, plain.Said)
+		}
+		operations, calls := 0, 0
+		for _, seen := range plain.Seen {
+			operations, calls = operations+1, calls+seen.Times
+			if known[seen.Op] && !everything {
+				continue
 			}
-			n := 0
-			for _, s := range run.Seen {
-				n += s.Times
-				t.Log(s.Times, s.Op)
+			known[seen.Op] = true
+			for _, f := range faults(seen, everything) {
+				jobs = append(jobs, job{name, scenes[name], plain, f})
 			}
-			t.Logf("%d operations, %d calls, status %d, %v, left %q\n%s", len(run.Seen), n, run.Status, run.Took, run.Left, run.Said)
+		}
+		t.Logf("%s: %d operations in %d calls, %v", name, operations, calls, plain.Took)
+	}
+	begin := time.Now()
+	work := make(chan job)
+	var workers sync.WaitGroup
+	for range runtime.NumCPU() {
+		workers.Go(func() {
+			for j := range work {
+				j.run(t)
+			}
 		})
+	}
+	for _, j := range jobs {
+		work <- j
+	}
+	close(work)
+	workers.Wait()
+	t.Logf("%d runs in %v", len(jobs), time.Since(begin))
+}
+
+// faults are the ways in which an operation is made to fail: all, or one that depends on its name alone.
+func faults(seen Seen, all bool) []Fault {
+	var list []Fault
+	for _, errno := range Errnos(seen.Op.Call) {
+		list = append(list, Fault{Op: seen.Op, Errno: errno})
+		if seen.Times > 1 {
+			list = append(list, Fault{Op: seen.Op, Errno: errno, Nth: 1})
+		}
+	}
+	if all {
+		return list
+	}
+	h := fnv.New32a()
+	fmt.Fprint(h, seen.Op)
+	i := int(h.Sum32() % uint32(len(list)))
+	return list[i : i+1]
+}
+
+// job is one run.
+type job struct {
+	name  string
+	scene Scene
+	plain *Run
+	fault Fault
+}
+
+func (j job) run(t *testing.T) {
+	scratch, err := os.MkdirTemp("", "faults")
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer func() {
+		if err := os.Remove(scratch); err != nil {
+			t.Error(err)
+		}
+	}()
+	run, err := j.scene.Run(t.Context(), &j.fault, scratch)
+	if err != nil {
+		t.Errorf("%s, %v: %v", j.name, j.fault, err)
+		return
+	}
+	if wrong := Judge(j.plain, run, j.fault, Harmless(j.fault)); wrong != "" {
+		t.Errorf("%s, %v: %s (exit status %d, %v)\n  %s", j.name, j.fault, wrong, run.Status, run.Took.Round(time.Millisecond), strings.Join(news(j.plain.Said, run.Said), "\n  "))
 	}
 }

@@ -249,6 +249,9 @@ func (t *tracer) call(tid int, this *task) error {
 		}
 		t.trace.Hits++
 		this.fail = t.fault.Errno
+		if c.number == unix.SYS_CLOSE {
+			return nil // the descriptor is free even after an error (close(2))
+		}
 		return t.change(tid, func(r *unix.PtraceRegs) { r.Orig_rax = ^uint64(0) })
 	case exit:
 		if this.fail != 0 {
@@ -297,7 +300,8 @@ func (t *tracer) children() []string {
 		}
 		for pid := range strings.FieldsSeq(string(data)) {
 			line, err := t.proc.ReadFile(pid + "/stat")
-			if err == nil {
+			// One that has ended is the kernel's to reap with PID 1.
+			if err == nil && !strings.Contains(string(line), ") Z ") {
 				left = append(left, string(line))
 			}
 		}

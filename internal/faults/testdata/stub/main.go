@@ -42,12 +42,12 @@ func dockerd() error {
 	fmt.Fprintf(os.Stderr, "stub: started with %q\n", os.Args[1:])
 	if address := os.Getenv("NOTIFY_SOCKET"); address != "" {
 		c, err := net.Dial("unixgram", address)
-		if err != nil {
-			return err
+		if err == nil {
+			defer c.Close()
+			_, err = c.Write([]byte("READY=1\n"))
 		}
-		defer c.Close()
-		if _, err := c.Write([]byte("READY=1\n")); err != nil {
-			return err
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "stub:", err) // dockerd goes on all the same
 		}
 	}
 	for range 60 {

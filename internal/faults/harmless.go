@@ -1,0 +1,66 @@
+//go:build linux && amd64
+
+package faults
+
+import (
+	"regexp"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// harmless is a kind of fault that nobody needs to be told of, and why. The launcher may tell all the same, and has to end
+// rightly in any case.
+type harmless struct {
+	call   string // a regular expression for the whole name
+	on     string // one for what it is on
+	errnos []syscall.Errno
+	nth    bool // only where a later occurrence of the operation works
+	child  bool
+	why    string
+}
+
+const looking = "newfstatat|statx|statfs|readlinkat|faccessat2?|openat|read|connect|ioctl|fstatfs"
+
+var harmlessFaults = []harmless{
+	{call: looking, on: "[^ ]*", errnos: []syscall.Errno{unix.ENOENT}, why: "what is not there is one of the facts that the plan is made from"},
+	{call: looking, on: ".*", nth: true, why: "it is looked at again, and what is seen last counts"},
+	{call: "fstat", on: ".*", why: "package os asks how much there is to be read, and reads without the answer"},
+	{call: "close", on: "/(proc|sys)/.*|/etc/group|/dev/null|/certs.*|pipe|socket.*|.*pidfd.*", why: "nothing was written to it that a close could lose"},
+	{call: "newfstatat", on: "/sys/fs/cgroup/.*|/run/dockerlaunch.*|(/var)?/run/docker.*|/certs.*", why: "package os looks before mkdirat(2) and renameat(2), which answer for themselves"},
+	{call: "newfstatat|faccessat|readlinkat", on: "/usr/(local/)?(bin|sbin|lib|libexec)/.*", why: "a program is looked for in all its places, as a shell does; what is found in none of them is told"},
+	{call: "newfstatat", on: "/usr/etc/ssl/certs/ca-certificates.crt", why: "it is the spare where /etc has no certificates"},
+	{call: "faccessat2", on: "/|/(dev|proc|run|sys).*", why: "only the data-root and /tmp have to be writable beforehand"},
+	{call: "faccessat", on: "/etc.*|/usr/lib.*", why: "whether a folder is writable counts only where a file in it is missing, and making that tells"},
+	{call: "newfstatat", on: "/dev/(console|kmsg)", why: "they reach past a container, which needs none"},
+	{call: "openat", on: "/etc/localtime", why: "the times of messages are then UTC"},
+	{call: "prlimit64", on: "get 7", why: "package syscall asks at its start, and leaves the limit as it is"},
+	{call: "close_range", on: "", child: true, why: "kernels before 5.11 lack it, and what the launcher opens is close-on-exec"},
+	{call: "ioctl", on: "descriptor 0 0x5410", errnos: []syscall.Errno{unix.EINVAL}, child: true, why: "stdin is no terminal"},
+	{call: "ioctl", on: "descriptor [012] 0x5401", why: "it is no terminal"},
+	{call: "prctl", on: "23", errnos: []syscall.Errno{unix.EINVAL}, why: "the kernel's answer for a capability past its last"},
+	{call: "mount", on: "/dev devtmpfs", errnos: []syscall.Errno{unix.ENODEV}, why: "a kernel without devtmpfs gets a tmpfs with the nodes in it"},
+	{call: "newfstatat", on: "/proc/thread-self/mountinfo", why: "kernels before 3.17 have no thread-self, and /proc/self is read instead"},
+	{call: "openat|read", on: "/proc/1/cgroup", why: "PID 1 may be hidden (hidepid=2)"},
+	{call: "openat", on: "/proc/net/(ip|ip6|arp)_tables_names", errnos: []syscall.Errno{unix.EACCES}, why: "the kernel shows them to a namespace's own root alone"},
+	{call: "newfstatat", on: "/sys/kernel/cgroup/delegate", why: "kernels before 4.15 lack it, and their list is known"},
+	{call: "unlinkat", on: ".*/containerd/containerd.*", nth: true, why: "package os tries rmdir(2) where unlink(2) fails, and that says that nothing is there"},
+	{call: "readlinkat", on: "/var/run", why: "whether it is the same folder as /run is asked in another way too"},
+	{call: "connect", on: ".*/containerd.sock", why: "dockerd waits for the socket itself, and tells where it cannot have it"},
+	{call: "execve", on: "", errnos: []syscall.Errno{unix.ENOENT}, why: "no program lies at the empty path, which makes package syscall put back the limit of open files"},
+	{call: "openat|read", on: "/run/dockerlaunch/dockerd-version.json", why: "the daemon is asked for its version again"},
+	{call: "write", on: "descriptor [12]", why: "there is nowhere to tell it"},
+	{call: "write", on: ".*eventfd.*", why: "it wakes the runtime's poller, which has more occasions"},
+}
+
+// Harmless tells why nobody needs to be told of a fault; "" where somebody does.
+func Harmless(f Fault) string {
+	for _, h := range harmlessFaults {
+		if h.child == f.Op.Child && (!h.nth || f.Nth > 0) && (h.errnos == nil || slices.Contains(h.errnos, f.Errno)) &&
+			regexp.MustCompile("^("+h.call+")$").MatchString(f.Op.Call) && regexp.MustCompile("^("+h.on+")$").MatchString(f.Op.On) {
+			return h.why
+		}
+	}
+	return ""
+}
