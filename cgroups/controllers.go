@@ -1,6 +1,9 @@
 package cgroups
 
-import "slices"
+import (
+	"slices"
+	"sort"
+)
 
 // knowledge is what the package knows of a controller.
 type knowledge struct {
@@ -64,15 +67,7 @@ func knowV2(name string) knowledge {
 // domainsFirst orders controllers of v2 so that those come first that the kernel refuses to a cgroup with processes.
 func domainsFirst(list []string) []string {
 	list = slices.Clone(list)
-	slices.SortStableFunc(list, func(a, b string) int {
-		switch {
-		case knowV2(a).threaded == knowV2(b).threaded:
-			return 0
-		case knowV2(b).threaded:
-			return -1
-		}
-		return 1
-	})
+	sort.SliceStable(list, func(i, j int) bool { return !knowV2(list[i]).threaded && knowV2(list[j]).threaded })
 	return list
 }
 

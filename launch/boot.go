@@ -63,6 +63,7 @@ func (s *supervisor) bootMachine(ctx context.Context) error {
 			return err
 		}
 	}
+	b.verbose(s.config.Debug)
 	if err := s.switchRoot(ctx); err != nil {
 		return err
 	}
@@ -88,8 +89,16 @@ func (s *supervisor) bootMachine(ctx context.Context) error {
 	}
 	b.log.Close()
 	b.log = facts.Log(words, true)
+	b.verbose(s.config.Debug)
 	s.config.Log = machineLogger(b.log)
 	return s.disks(ctx)
+}
+
+// verbose has the console show everything.
+func (b *boot) verbose(debug bool) {
+	if debug {
+		b.log.Verbosity.Console = machine.Debug
+	}
 }
 
 // leaveInitramfs moves the root, and starts this program anew from there: the memory of the old root would not be freed

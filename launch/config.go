@@ -50,6 +50,8 @@ type Config struct {
 	Preload string
 	// Version is the launcher's, for the report of the start.
 	Version string
+	// Debug has a machine show each step on its console, whatever the kernel's own verbosity is.
+	Debug bool
 	// Log takes messages; logrus's standard logger where it is nil.
 	Log logrus.FieldLogger
 }

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Exit statuses of the launcher. A daemon that was started replaces the launcher, so that its status is the daemon's.
+// Exit statuses of the launcher. Once a daemon was started, its status is the launcher's.
 const (
 	ExitUsage         = 2   // the command line is wrong
 	ExitCannotLaunch  = 3   // the system is not fit to start the daemon on

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 )
@@ -74,11 +75,12 @@ func (x *Index) moduleFiles() ([]string, error) {
 	for line := range strings.Lines(order) {
 		rank[stem(strings.TrimSpace(line))] = len(rank) - 1<<30 // before all that are not listed
 	}
-	slices.SortFunc(files, func(a, b string) int {
+	sort.Slice(files, func(i, j int) bool {
+		a, b := files[i], files[j]
 		if d := rank[stem(a)] - rank[stem(b)]; d != 0 {
-			return d
+			return d < 0
 		}
-		return strings.Compare(a, b)
+		return a < b
 	})
 	return files, nil
 }

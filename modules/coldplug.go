@@ -1,13 +1,12 @@
 package modules
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
+	"sort"
 	"strings"
 	"time"
 )
@@ -218,19 +217,12 @@ func modaliases(dir string) ([]string, error) {
 		aliases = append(aliases, alias)
 	}
 	// What the processor asks for, kvm and ciphers, is large and nobody waits for it: it comes behind disks and networks.
-	slices.SortFunc(aliases, func(a, b string) int {
-		return cmp.Or(compareBools(strings.HasPrefix(a, "cpu:"), strings.HasPrefix(b, "cpu:")), cmp.Compare(a, b))
+	sort.Slice(aliases, func(i, j int) bool {
+		a, b := aliases[i], aliases[j]
+		if cpuA, cpuB := strings.HasPrefix(a, "cpu:"), strings.HasPrefix(b, "cpu:"); cpuA != cpuB {
+			return cpuB
+		}
+		return a < b
 	})
 	return aliases, err
-}
-
-// compareBools puts false before true.
-func compareBools(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }

@@ -1,9 +1,9 @@
 package modules
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 )
 
 // find returns the values of a key, by their priority.
@@ -43,7 +43,7 @@ func (w *trieWalk) result(err error) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(w.values, func(a, b trieValue) int { return cmp.Compare(a.priority, b.priority) })
+	sort.SliceStable(w.values, func(i, j int) bool { return w.values[i].priority < w.values[j].priority })
 	var texts []string
 	for _, v := range w.values {
 		if !slices.Contains(texts, v.text) {

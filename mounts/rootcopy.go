@@ -1,14 +1,13 @@
 package mounts
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
+	"sort"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -209,8 +208,9 @@ func (t *treeCopy) run() error {
 
 // copyFiles deals the files out to the workers, the largest first, so that none is left with a large one at the end.
 func (t *treeCopy) copyFiles(files []*node) error {
-	slices.SortFunc(files, func(a, b *node) int {
-		return cmp.Or(cmp.Compare(b.st.Size, a.st.Size), strings.Compare(a.rel, b.rel))
+	sort.Slice(files, func(i, j int) bool {
+		a, b := files[i], files[j]
+		return a.st.Size > b.st.Size || a.st.Size == b.st.Size && a.rel < b.rel
 	})
 	queue := make(chan *node, len(files))
 	for _, n := range files {

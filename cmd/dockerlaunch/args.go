@@ -39,10 +39,10 @@ const usage = `Usage:
   dockerlaunch version
   dockerlaunch help
 
-Prepares this system for Docker and becomes the daemon: mounts what is missing
+Prepares this system for Docker and starts the daemon: mounts what is missing
 (/proc, /sys, /dev, /run, cgroups), makes the files Docker expects, checks the
-programs it calls, and executes DAEMON, by default dockerd from PATH. Arguments
-that begin with - go to dockerd when they stand behind --.
+programs it calls, and starts DAEMON, by default dockerd from PATH, whose parent
+it stays. Flags that are not its own are dockerd's, as is all behind --.
 "plan" prints what would be done and changes nothing, "check" says whether Docker
 will run here and what to mend. "modprobe" is modprobe(8),
 as is this program under that name. "ready" ends with 0 where the daemon at
@@ -91,7 +91,7 @@ func (c *call) flags() *pflag.FlagSet {
 	f.TextVar(&c.config.Cgroup, "cgroup", cgroups.WantAuto, "which cgroup hierarchies to mount: auto, v1, v2 or hybrid")
 	f.BoolVar(&c.config.Exec, "exec", false, "become the daemon, instead of starting it as a child and staying with it")
 	f.BoolVar(&c.config.Restart, "restart", false, "start a daemon that ends again, as is done on a machine always")
-	f.StringSliceVar(&c.config.Without, "without", nil, "start although these are missing, `names` as the message has them, for example ps,git")
+	f.Var(&listValue{&c.config.Without}, "without", "start although these are missing, `names` as the message has them, for example ps,git")
 	f.BoolVar(&c.config.NoRuntimeWrapper, "no-runtime-wrapper", false, "do not stand in front of runc where capabilities are missing here that containers ask for")
 	f.StringVar(&c.config.Preload, "preload", "", "load the image archives in this `folder`, each once, when the daemon is ready; /usr/share/dockerlaunch/images where not given")
 	f.StringVar(&c.config.Data, "data", "", "on a machine: the `disk` with the data-root, as LABEL=, UUID=, PARTLABEL=, PARTUUID= or /dev/; LABEL=docker-data where not given")
@@ -179,3 +179,15 @@ func (v *ipValue) Set(word string) error {
 func (v *ipValue) Type() string { return "ip" }
 
 func (v *ipValue) String() string { return "" }
+
+// listValue takes names with commas between them; several add up. pflag's own, which reads CSV, would cost 20 KB.
+type listValue struct{ names *[]string }
+
+func (v *listValue) Set(text string) error {
+	*v.names = append(*v.names, strings.Split(text, ",")...)
+	return nil
+}
+
+func (v *listValue) Type() string { return "names" }
+
+func (v *listValue) String() string { return "" }

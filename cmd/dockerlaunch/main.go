@@ -1,5 +1,5 @@
 // Command dockerlaunch turns a bare kernel, or a privileged container made from scratch, into a running Docker host: it
-// mounts and makes what Docker needs and is missing, checks the rest, and then becomes the Docker daemon.
+// mounts and makes what Docker needs and is missing, checks the rest, starts the Docker daemon and stays its parent.
 package main
 
 import (
@@ -84,7 +84,8 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 func (c *call) complete(stderr io.Writer) launch.Config {
 	config := c.config
 	config.Environ, config.Version = os.Environ(), versionText()
-	config.Log = logger(stderr, c.debug || launch.DebugWanted(os.Getenv("DOCKER_LAUNCH_DEBUG")))
+	config.Debug = c.debug || launch.DebugWanted(os.Getenv("DOCKER_LAUNCH_DEBUG"))
+	config.Log = logger(stderr, config.Debug)
 	return config
 }
 

@@ -21,6 +21,7 @@ func boot(c launch.Config, line bootline.Line, args []string) (launch.Config, []
 		return c, nil, &launch.UsageError{Err: err}
 	}
 	config := merged.config
+	config.Debug = c.Debug || merged.debug
 	config.Environ, config.Version, config.Log, config.Boot = c.Environ, c.Version, c.Log, c.Boot
 	return config, append(problems, more...), nil
 }

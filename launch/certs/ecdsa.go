@@ -1,7 +1,6 @@
 package certs
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -53,7 +52,7 @@ func randomScalar() ([]byte, *bigmod.Nat, error) {
 	n := orderModulus()
 	for range 100 { // one in 2^32 is too large
 		b := make([]byte, scalarSize)
-		if _, err := rand.Read(b); err != nil {
+		if _, err := random(b); err != nil {
 			return nil, nil, fmt.Errorf("reading random bytes: %w", err)
 		}
 		if k, err := bigmod.NewNat().SetBytes(b, n); err == nil && k.IsZero() == 0 {

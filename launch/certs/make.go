@@ -1,7 +1,6 @@
 package certs
 
 import (
-	"crypto/rand"
 	"fmt"
 	"net/netip"
 	"time"
@@ -53,7 +52,7 @@ type profile struct {
 // that it has, so that certificates it has issued still lead to it.
 func certificateFor(p profile, subject []byte, key publicKey, w Wanted, from, to time.Time, issuer *certificate, signer *privateKey) (*certificate, error) {
 	serial := make([]byte, 16)
-	if _, err := rand.Read(serial); err != nil {
+	if _, err := random(serial); err != nil {
 		return nil, fmt.Errorf("reading random bytes: %w", err)
 	}
 	// Positive, and always of the same length.

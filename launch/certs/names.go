@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -39,7 +40,7 @@ func NewWanted(hostname string, local []netip.Addr, san string) (Wanted, error) 
 	}
 	slices.Sort(w.Names)
 	w.Names = slices.Compact(w.Names)
-	slices.SortFunc(w.IPs, netip.Addr.Compare)
+	sort.Slice(w.IPs, func(i, j int) bool { return w.IPs[i].Less(w.IPs[j]) })
 	w.IPs = slices.Compact(w.IPs)
 	if n := len(w.Names) + len(w.IPs); n > maxNames {
 		return Wanted{}, fmt.Errorf("the server's certificate would have %d names and addresses, and may have %d", n, maxNames)

@@ -1,7 +1,7 @@
 package kconfig
 
 import (
-	"slices"
+	"sort"
 	"strings"
 )
 
@@ -126,7 +126,7 @@ func nearest(name string) []string {
 			all = append(all, candidate{n, d})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b candidate) int { return a.distance - b.distance })
+	sort.SliceStable(all, func(i, j int) bool { return all[i].distance < all[j].distance })
 	var names []string
 	for _, c := range all[:min(3, len(all))] {
 		names = append(names, c.name)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -143,15 +144,7 @@ func MergeSysctls(sources ...SysctlFile) SysctlFile {
 			all.Settings = append(all.Settings, s)
 		}
 	}
-	slices.SortStableFunc(all.Settings, func(a, b Setting) int {
-		switch {
-		case a.pattern() == b.pattern():
-			return 0
-		case a.pattern():
-			return -1
-		}
-		return 1
-	})
+	sort.SliceStable(all.Settings, func(i, j int) bool { return all.Settings[i].pattern() && !all.Settings[j].pattern() })
 	return all
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -309,6 +310,6 @@ func (m *manager) sorted() []*device {
 	for _, d := range m.devices {
 		all = append(all, d)
 	}
-	slices.SortFunc(all, func(a, b *device) int { return a.link.Index - b.link.Index })
+	sort.Slice(all, func(i, j int) bool { return all[i].link.Index < all[j].link.Index })
 	return all
 }

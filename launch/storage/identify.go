@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -215,7 +216,7 @@ func (d *disk) spots() []spot {
 	for i := range list {
 		list[i].size = min(list[i].size, d.size-list[i].at)
 	}
-	slices.SortFunc(list, func(a, b spot) int { return int(min(max(a.at-b.at, -1), 1)) })
+	sort.Slice(list, func(i, j int) bool { return list[i].at < list[j].at })
 	return list
 }
 
