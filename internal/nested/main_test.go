@@ -25,8 +25,6 @@ type outer struct {
 	*sandbox.Sandbox
 	dir string // of this run, on the host
 	log *os.File
-	// before is what the host had before it was started.
-	before sandbox.Snapshot
 }
 
 var (
@@ -93,9 +91,6 @@ func startOuter(root, image, launcher string) (o *outer, err error) {
 		}
 	}()
 	if o.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
-		return nil, err
-	}
-	if o.before, err = sandbox.TakeSnapshot(); err != nil {
 		return nil, err
 	}
 	shared := filepath.Join(dir, "shared")
