@@ -165,6 +165,7 @@ func NewPlan(c Config, f Facts) (*Plan, error) {
 	p.lane = LaneModules
 	p.modules(e, f)
 	p.fallBackIPTables(f)
+	p.judgeKernel(c, e, f)
 	p.lane = LaneSystem
 	p.files(f)
 	p.settings(c, e, f)

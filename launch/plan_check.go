@@ -41,6 +41,11 @@ func Check(c *Config, r *check.Request) (*check.Report, error) {
 		f.Host.Habitat = r.For
 	}
 	r.Daemon.File = f.Daemon.Config
+	plan, err := NewPlan(*c, f)
+	if err != nil {
+		return nil, err
+	}
+	r.Variant = plan.variant()
 	programs, err := judgePrograms(*c, r.Daemon, f)
 	if err != nil {
 		return nil, err
@@ -54,12 +59,16 @@ func Check(c *Config, r *check.Request) (*check.Report, error) {
 		return nil, err
 	}
 	report := check.Judge(r, facts)
-	plan, err := NewPlan(*c, f)
-	if err != nil {
-		return nil, err
-	}
 	plan.refusals(report, r.DataRoot != "")
 	return report, nil
+}
+
+// variant is the iptables that the daemon gets, for a check.
+func (p *Plan) variant() string {
+	if p.iptables.Open {
+		return check.AnyVariant
+	}
+	return string(p.iptables.Variant)
 }
 
 // checkOther judges a root tree or a kernel's configuration.
@@ -137,8 +146,8 @@ func (j JudgeKernel) String() string {
 
 // Apply looks. The error has the finding's words.
 func (j JudgeKernel) Apply(context.Context) (kept bool, err error) {
-	complete, err := haveAll(j.wants)
-	if err != nil || complete {
+	has, err := observeModules()
+	if err != nil || haveAll(j.wants, has) {
 		return true, err
 	}
 	fatal, err := check.FatalKernel(&j.request, j.Habitat)
@@ -155,17 +164,13 @@ func (j JudgeKernel) Apply(context.Context) (kept bool, err error) {
 }
 
 // haveAll tells whether the kernel has all of the modules that are wanted, as far as it says so.
-func haveAll(wants []modules.Want) (bool, error) {
-	has, err := observeModules()
-	if err != nil {
-		return false, err
-	}
-	for _, w := range wants {
-		if !slices.ContainsFunc(w.Names, func(name string) bool { return has[name] }) {
-			return false, nil
+func haveAll(wants []modules.Want, has map[string]bool) bool {
+	for i := range wants {
+		if !slices.ContainsFunc(wants[i].Names, func(name string) bool { return has[name] }) {
+			return false
 		}
 	}
-	return true, nil
+	return true
 }
 
 // judgeKernel plans the look at the kernel, behind the modules.
@@ -173,11 +178,17 @@ func (p *Plan) judgeKernel(c Config, e daemon.Effective, f Facts) {
 	if !p.isDockerd {
 		return
 	}
+	const why = "without some of its options no container starts"
+	wants := WantedModules(firewallOf(e, p.iptables.Program(f.IPTables)))
+	if haveAll(wants, f.Modules) {
+		p.add(Step{Name: "kernel", Why: why, Required: true, Verdict: Keep, Note: "all modules that Docker uses are in the kernel"})
+		return
+	}
 	p.add(Step{
-		Name: "kernel", Why: "without some of its options no container starts", Required: true, Verdict: Do,
+		Name: "kernel", Why: why, Required: true, Verdict: Do,
 		Action: JudgeKernel{
-			Habitat: f.Host.Habitat, wants: WantedModules(firewallOf(e, p.iptables.Program(f.IPTables))), without: c.Without,
-			request: check.Request{For: f.Host.Habitat, Cgroup: c.Cgroup, Daemon: e, Path: c.path()},
+			Habitat: f.Host.Habitat, wants: wants, without: c.Without,
+			request: check.Request{For: f.Host.Habitat, Cgroup: c.Cgroup, Daemon: e, Path: c.path(), Variant: p.variant()},
 		},
 	})
 }

@@ -31,7 +31,12 @@ type Request struct {
 	KernelConfig string
 	// Path is where programs are looked for.
 	Path string
+	// Variant is the iptables that the launcher chose, AnyVariant where it takes the one that works, and "" where links decide.
+	Variant string
 }
+
+// AnyVariant stands for a choice between the variants of iptables that is made when the kernel is seen to know one.
+const AnyVariant = "any"
 
 // dataRoot is the data-root that is judged.
 func (r *Request) dataRoot() string {
@@ -89,7 +94,7 @@ func Judge(r *Request, f *Facts) *Report {
 	}
 	if f.Programs != nil {
 		b.list = append(b.list, f.Programs...)
-		b.userSpace(f, &c)
+		b.userSpace(r, f, &c)
 	}
 	if f.Live {
 		b.limits(f)

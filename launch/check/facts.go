@@ -105,12 +105,16 @@ type UserSpace struct {
 }
 
 // firewall is how dockerd reaches netfilter, as far as its options and the links of iptables tell.
-func (u *UserSpace) firewall(e *daemon.Effective) kconfig.Firewall {
+func (u *UserSpace) firewall(e *daemon.Effective, variant string) kconfig.Firewall {
 	switch {
 	case !e.IPTables():
 		return kconfig.FirewallNone
 	case e.FirewallBackend() == "nftables":
 		return kconfig.FirewallNFTables
+	case variant == AnyVariant:
+		return kconfig.FirewallUnknown
+	case variant != "":
+		return kconfig.Firewall(variant)
 	case strings.Contains(u.Goal, "nft"):
 		return kconfig.FirewallNFT
 	case strings.Contains(u.Goal, "legacy"), strings.HasSuffix(u.Goal, "xtables-multi"):
@@ -138,7 +142,7 @@ func (f *Facts) conditions(r *Request) kconfig.Conditions {
 	e := r.Daemon
 	e.Version = f.User.Docker
 	c := kconfig.Conditions{
-		Running: f.Running, Docker: f.User.DockerText, Firewall: f.User.firewall(&e), StorageDriver: e.StorageDriver(),
+		Running: f.Running, Docker: f.User.DockerText, Firewall: f.User.firewall(&e, r.Variant), StorageDriver: e.StorageDriver(),
 		DataRootFS: f.Storage.FSType, NoBridge: value(&e, "bridge") == "none", NoIPv6: !e.IP6Tables(),
 		NoUserlandProxy: !e.UserlandProxy(), NoICC: value(&e, "icc") == "false", UserNS: value(&e, "userns-remap") != "",
 		Container: f.For == host.Container,

@@ -8,7 +8,7 @@ import (
 )
 
 // userSpace adds what is to be said of user space beyond that the programs of package preflight are there.
-func (b *book) userSpace(f *Facts, c *kconfig.Conditions) {
+func (b *book) userSpace(r *Request, f *Facts, c *kconfig.Conditions) {
 	u := &f.User
 	how, note := ok, u.Daemon
 	if u.Daemon == "" {
@@ -17,7 +17,7 @@ func (b *book) userSpace(f *Facts, c *kconfig.Conditions) {
 		note += ", version " + u.DockerText
 	}
 	b.add("program.dockerd", how, note, "the daemon itself", "install docker.io")
-	b.variant(u, c)
+	b.variant(r, u, c)
 	if u.Bundle != "" {
 		b.bundle(u)
 	}
@@ -42,7 +42,7 @@ func (b *book) userSpace(f *Facts, c *kconfig.Conditions) {
 }
 
 // variant tells which iptables there is, and whether the kernel has what it needs.
-func (b *book) variant(u *UserSpace, c *kconfig.Conditions) {
+func (b *book) variant(r *Request, u *UserSpace, c *kconfig.Conditions) {
 	const id = "program.iptables-variant"
 	switch {
 	case c.Firewall == kconfig.FirewallNone || c.Firewall == kconfig.FirewallNFTables:
@@ -50,6 +50,9 @@ func (b *book) variant(u *UserSpace, c *kconfig.Conditions) {
 		return
 	case u.IPTables == "":
 		b.add(id, needless, "there is no iptables", "", "")
+		return
+	case r.Variant == AnyVariant:
+		b.add(id, ok, "both variants are there, and the launcher takes the one that the kernel knows", "", "")
 		return
 	case c.Firewall == kconfig.FirewallUnknown:
 		b.add(id, unknown, u.Goal+" does not tell its variant by its name", "", "")
