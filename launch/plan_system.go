@@ -32,7 +32,7 @@ func (p *Plan) privileges(f host.Facts) {
 		p.add(Step{
 			Name: "bounding set", Why: "a container's capabilities come out of it", Verdict: Warn,
 			Note: "the bounding set lacks " + strings.Join(lacking.Names(), ", ") +
-				". Lost: docker run --privileged, and whatever else asks for it; give it to the container or machine we run in",
+				". Lost: what needs it in containers, which get all the others with --privileged; give it to the container or machine we run in",
 		})
 	}
 }
