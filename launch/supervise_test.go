@@ -277,3 +277,25 @@ func TestDaemonThatIsKilled(t *testing.T) {
 	ready(t, s)
 	eventually(t, "process table without zombies", func() bool { return len(zombies(t, s)) == 0 })
 }
+
+// TestMemory: a supervisor whose daemon is ready takes little memory, in KiB.
+func TestMemory(t *testing.T) {
+	const limit = 8 << 10
+	s := startReady(t, options(t))
+	resident := func() (kib int) {
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(data)) {
+			if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+				if _, err := fmt.Sscan(rest, &kib); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		return kib
+	}
+	eventually(t, "small PID 1", func() bool { kib := resident(); return kib > 0 && kib < limit })
+	t.Logf("PID 1 has %d KiB", resident())
+}

@@ -1,0 +1,42 @@
+package launch
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// giveBack gives back the memory that only the start needed. A supervisor runs for as long as its machine, and does next
+// to nothing: of its heap little is left, and of the program's own pages few are touched again. Those come back from the
+// page cache when they are (madvise(2), MADV_DONTNEED on a file that is mapped privately and was not written to).
+func giveBack() error {
+	debug.FreeOSMemory()
+	exe, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return fmt.Errorf("giving back memory: %w", err)
+	}
+	data, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return fmt.Errorf("giving back memory: %w", err)
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(data)); lines.Scan(); {
+		// 00400000-006e8000 r-xp 00001000 fe:00 1234   /usr/bin/dockerlaunch (proc_pid_maps(5))
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 6 || fields[5] != exe || fields[1] != "r-xp" && fields[1] != "r--p" {
+			continue
+		}
+		var from, to uintptr
+		if _, err := fmt.Sscanf(fields[0], "%x-%x", &from, &to); err != nil {
+			return fmt.Errorf("giving back memory: /proc/self/maps: %q: %w", fields[0], err)
+		}
+		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED); errno != 0 {
+			return fmt.Errorf("giving back memory: madvise %s: %w", fields[0], errno)
+		}
+	}
+	return nil
+}
