@@ -15,7 +15,6 @@ import (
 	"github.com/dockerlaunch/dockerlaunch/launch/pidone"
 	"github.com/dockerlaunch/dockerlaunch/launch/power"
 	"github.com/dockerlaunch/dockerlaunch/launch/ready"
-	"github.com/dockerlaunch/dockerlaunch/launch/sockets"
 	"golang.org/x/sys/unix"
 )
 
@@ -132,38 +131,6 @@ func asksToStop(s unix.Signal) bool {
 	return s == unix.SIGTERM || s == unix.SIGINT || s == unix.SIGQUIT
 }
 
-// startContainerd starts containerd, and watches for the moment in which it answers.
-func (s *supervisor) startContainerd() error {
-	c := s.plan.Containerd
-	s.containerd = newService("containerd", pidone.Command{
-		Path: c.Program, Args: append([]string{c.Program}, c.Args()...), Env: environWithout(environWith(s.config.Environ, s.plan.Command.Env), ready.NotifyVar),
-		Stdin: pidone.Null, Stdout: 2, Session: true,
-	})
-	s.containerd.pipes, s.containerd.to = s.pipes(), s.output()
-	if err := s.runContainerd(); err != nil {
-		return err
-	}
-	s.init.Go(func() {
-		for end := time.Now().Add(containerdLimit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-			// An error is a socket that cannot be made for want of descriptors or memory: the daemon will tell.
-			if up, err := sockets.Answers(c.Address); up && err == nil {
-				s.record.event("containerd", "answers")
-				close(s.containerdUp)
-				return
-			}
-		}
-	})
-	return nil
-}
-
-func (s *supervisor) runContainerd() error {
-	if err := s.containerd.start(s.init); err != nil {
-		return startError(err)
-	}
-	s.record.event("containerd", "started")
-	return s.plan.Containerd.Started(s.containerd.running().PID())
-}
-
 // pipes tells whether the output of what we start goes through us. On a terminal it does not, as programs write otherwise
 // to one, and on a person's host the daemon may outlive us.
 func (s *supervisor) pipes() bool {
@@ -257,16 +224,6 @@ func (s *supervisor) asked() <-chan power.Action {
 	return s.boot.asked
 }
 
-// containerdAnswered tells whether containerd has been up.
-func (s *supervisor) containerdAnswered() bool {
-	select {
-	case <-s.containerdUp:
-		return true
-	default:
-		return false
-	}
-}
-
 // killDaemon ends a daemon that cannot work.
 func (s *supervisor) killDaemon() error {
 	process := s.dockerd.running()
@@ -340,30 +297,6 @@ func (s *supervisor) startDaemon() error {
 	for _, signal := range early {
 		if err := s.signal(signal); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// stopContainerd stops containerd, which by now has nobody to serve.
-func (s *supervisor) stopContainerd() error {
-	process := s.containerd.running()
-	if process == nil {
-		return nil
-	}
-	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
-		if err := process.Signal(signal); err != nil && !errors.Is(err, pidone.ErrEnded) {
-			if signal == unix.SIGKILL {
-				return fmt.Errorf("stopping containerd: %w", err)
-			}
-			s.config.log().Warnf("stopping containerd: %v; killing it", err)
-			continue
-		}
-		select {
-		case <-process.Done():
-			return s.plan.Containerd.Stopped()
-		case <-time.After(containerdStopLimit):
-			s.config.log().Warnf("containerd did not end within %v of %s", containerdStopLimit, pidone.SignalName(signal))
 		}
 	}
 	return nil

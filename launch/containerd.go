@@ -1,0 +1,78 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dockerlaunch/dockerlaunch/launch/pidone"
+	"github.com/dockerlaunch/dockerlaunch/launch/ready"
+	"github.com/dockerlaunch/dockerlaunch/launch/sockets"
+	"golang.org/x/sys/unix"
+)
+
+// startContainerd starts containerd, and watches for the moment in which it answers.
+func (s *supervisor) startContainerd() error {
+	c := s.plan.Containerd
+	s.containerd = newService("containerd", pidone.Command{
+		Path: c.Program, Args: append([]string{c.Program}, c.Args()...), Env: environWithout(environWith(s.config.Environ, s.plan.Command.Env), ready.NotifyVar),
+		Stdin: pidone.Null, Stdout: 2, Session: true,
+	})
+	s.containerd.pipes, s.containerd.to = s.pipes(), s.output()
+	if err := s.runContainerd(); err != nil {
+		return err
+	}
+	s.init.Go(func() {
+		for end := time.Now().Add(containerdLimit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			// An error is a socket that cannot be made for want of descriptors or memory: the daemon will tell.
+			if up, err := sockets.Answers(c.Address); up && err == nil {
+				s.record.event("containerd", "answers")
+				close(s.containerdUp)
+				return
+			}
+		}
+	})
+	return nil
+}
+
+func (s *supervisor) runContainerd() error {
+	if err := s.containerd.start(s.init); err != nil {
+		return startError(err)
+	}
+	s.record.event("containerd", "started")
+	return s.plan.Containerd.Started(s.containerd.running().PID())
+}
+
+// containerdAnswered tells whether containerd has been up.
+func (s *supervisor) containerdAnswered() bool {
+	select {
+	case <-s.containerdUp:
+		return true
+	default:
+		return false
+	}
+}
+
+// stopContainerd stops containerd, which by now has nobody to serve.
+func (s *supervisor) stopContainerd() error {
+	process := s.containerd.running()
+	if process == nil {
+		return nil
+	}
+	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
+		if err := process.Signal(signal); err != nil && !errors.Is(err, pidone.ErrEnded) {
+			if signal == unix.SIGKILL {
+				return fmt.Errorf("stopping containerd: %w", err)
+			}
+			s.config.log().Warnf("stopping containerd: %v; killing it", err)
+			continue
+		}
+		select {
+		case <-process.Done():
+			return s.plan.Containerd.Stopped()
+		case <-time.After(containerdStopLimit):
+			s.config.log().Warnf("containerd did not end within %v of %s", containerdStopLimit, pidone.SignalName(signal))
+		}
+	}
+	return nil
+}
