@@ -178,7 +178,7 @@ func (r *Receiver) run() {
 			return
 		}
 		if err = errors.Join(err, readErr); err != nil {
-			r.err = fmt.Errorf("reading the service's state: %w", err)
+			r.err = fmt.Errorf("reading the service's state at %s: %w", r.path, err)
 			return
 		}
 		if ok && e.UID == os.Geteuid() {
