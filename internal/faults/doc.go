@@ -9,6 +9,10 @@
 // what, "mount proc at /proc", wherever in the program and on whichever thread it happens, and a child is the launcher's until
 // it executes a program.
 //
+// The test takes one way to fail for each operation. FAULTS=all takes them all, with each errno of the table, the first time and
+// every time, in every scene, some thousands of runs: FAULTS=all go test -timeout 2h ./internal/faults. FAULTS_SCENE=NAME keeps
+// to one scene.
+//
 // Nothing but tests uses it. What only a machine's boot does (its console, disks, network, power) needs the kernel's first PID
 // namespace, and is out of reach here.
 package faults

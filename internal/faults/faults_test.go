@@ -11,10 +11,12 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/internal/testenv"
+	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) {
@@ -53,7 +55,11 @@ func scenes(t *testing.T) map[string]Scene {
 		s.Args, s.Env = args, append(append([]string{}, base.Env...), env...)
 		return s
 	}
+	real := base
+	real.Programs = map[string]string{launcherPath: launcher}
+	real.StopAt, real.Limit = "API listen on", 2*time.Minute
 	return map[string]Scene{
+		"real":      real,
 		"supervise": with(nil),
 		"tls":       with(nil, "DOCKER_TLS_CERTDIR=/certs"),
 		"exec":      with([]string{"--exec"}),
@@ -67,6 +73,7 @@ func TestFaults(t *testing.T) {
 	known := map[Op]bool{}
 	scenes := scenes(t)
 	var jobs []job
+	var missed atomic.Int32
 	for _, name := range []string{"supervise", "tls", "exec", "plan"} {
 		if only := os.Getenv("FAULTS_SCENE"); only != "" && only != name {
 			continue
@@ -97,7 +104,7 @@ func TestFaults(t *testing.T) {
 	for range runtime.NumCPU() {
 		workers.Go(func() {
 			for j := range work {
-				j.run(t)
+				j.run(t, &missed)
 			}
 		})
 	}
@@ -106,7 +113,41 @@ func TestFaults(t *testing.T) {
 	}
 	close(work)
 	workers.Wait()
-	t.Logf("%d runs in %v", len(jobs), time.Since(begin))
+	t.Logf("%d runs in %v; in %d of them the operation did not come up", len(jobs), time.Since(begin), missed.Load())
+	if len(jobs) == 0 || int(missed.Load()) > len(jobs)/20 {
+		t.Error("too few of the operations came up again")
+	}
+}
+
+// TestRealDockerd: with some of the operations failing the real daemon serves and stops all the same.
+func TestRealDockerd(t *testing.T) {
+	scene := scenes(t)["real"]
+	for _, f := range []*Fault{
+		nil,
+		{Op: Op{Call: "mount", On: "/dev/shm tmpfs"}, Errno: unix.EPERM},
+		{Op: Op{Call: "mkdirat", On: "/run/dockerlaunch"}, Errno: unix.ENOSPC, Nth: 1},
+		{Op: Op{Call: "renameat", On: "/run/dockerlaunch/report.json.part"}, Errno: unix.ENOSPC},
+		{Op: Op{Call: "recvmsg", On: "socket /run/dockerlaunch/notify"}, Errno: unix.ENOBUFS},
+		{Op: Op{Call: "linkat", On: "/etc/hosts"}, Errno: unix.EROFS},
+	} {
+		name := "no fault"
+		if f != nil {
+			name = f.String()
+		}
+		t.Run(name, func(t *testing.T) {
+			run, err := scene.Run(t.Context(), f, t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("exit status %d after %v", run.Status, run.Took)
+			if run.Status != 0 || run.Hung || len(run.Left) > 0 || !strings.Contains(run.Said, scene.StopAt) {
+				t.Errorf("exit status %d, children left %q\n%s", run.Status, run.Left, run.Said)
+			}
+			if f != nil && (run.Hits == 0 || !names(strings.Split(run.Said, "\n"), *f)) {
+				t.Errorf("%d times failed, and nothing names it\n%s", run.Hits, run.Said)
+			}
+		})
+	}
 }
 
 // faults are the ways in which an operation is made to fail: all, or one that depends on its name alone.
@@ -135,7 +176,7 @@ type job struct {
 	fault Fault
 }
 
-func (j job) run(t *testing.T) {
+func (j job) run(t *testing.T, missed *atomic.Int32) {
 	scratch, err := os.MkdirTemp("", "faults")
 	if err != nil {
 		t.Error(err)
@@ -150,6 +191,9 @@ func (j job) run(t *testing.T) {
 	if err != nil {
 		t.Errorf("%s, %v: %v", j.name, j.fault, err)
 		return
+	}
+	if run.Hits == 0 {
+		missed.Add(1)
 	}
 	if wrong := Judge(j.plain, run, j.fault, Harmless(j.fault)); wrong != "" {
 		t.Errorf("%s, %v: %s (exit status %d, %v)\n  %s", j.name, j.fault, wrong, run.Status, run.Took.Round(time.Millisecond), strings.Join(news(j.plain.Said, run.Said), "\n  "))

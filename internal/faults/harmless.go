@@ -49,7 +49,7 @@ var harmlessFaults = []harmless{
 	{call: "readlinkat", on: "/var/run", why: "whether it is the same folder as /run is asked in another way too"},
 	{call: "connect", on: ".*/containerd.sock", why: "dockerd waits for the socket itself, and tells where it cannot have it"},
 	{call: "execve", on: "", errnos: []syscall.Errno{unix.ENOENT}, why: "no program lies at the empty path, which makes package syscall put back the limit of open files"},
-	{call: "openat|read", on: "/run/dockerlaunch/dockerd-version.json", why: "the daemon is asked for its version again"},
+	{call: "openat|read", on: "(/run/dockerlaunch/dockerd-version.json|/usr/share/dockerlaunch/dockerd-version)", why: "the daemon is asked for its version again"},
 	{call: "write", on: "descriptor [12]", why: "there is nowhere to tell it"},
 	{call: "write", on: ".*eventfd.*", why: "it wakes the runtime's poller, which has more occasions"},
 }

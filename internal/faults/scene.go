@@ -29,6 +29,26 @@ type Scene struct {
 	// Args and Env are the launcher's.
 	Args []string `json:"args"`
 	Env  []string `json:"env"`
+	// StopAt is what is written when the launcher is to be told to stop, by SIGTERM; "" where it ends by itself.
+	StopAt string `json:"stop_at,omitempty"`
+	// Limit bounds the run, from the launcher's start; 0 is limit.
+	Limit time.Duration `json:"limit,omitempty"`
+}
+
+// listener keeps what is written, and acts when it hears a text.
+type listener struct {
+	heard bytes.Buffer // not embedded: io.Copy would pass Write by
+	text  string
+	act   func()
+}
+
+func (l *listener) Write(p []byte) (int, error) {
+	n, err := l.heard.Write(p)
+	if l.text != "" && bytes.Contains(l.heard.Bytes(), []byte(l.text)) {
+		l.text = ""
+		l.act()
+	}
+	return n, err
 }
 
 // Run is how a run ended.
@@ -53,8 +73,10 @@ func (s Scene) Run(ctx context.Context, fault *Fault, scratch string) (run *Run,
 	if err != nil {
 		return nil, err
 	}
-	var stdout, said bytes.Buffer
 	cmd := exec.CommandContext(ctx, self)
+	var stdout bytes.Buffer
+	// The stage hands the signal on; one that has ended needs none any more.
+	said := listener{text: s.StopAt, act: func() { _ = cmd.Process.Signal(unix.SIGTERM) }}
 	cmd.Args = []string{stageName}
 	cmd.Stdout, cmd.Stderr = &stdout, &said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
@@ -80,9 +102,9 @@ func (s Scene) Run(ctx context.Context, fault *Fault, scratch string) (run *Run,
 		err = errors.New(result.Error)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the stage of the run: %w\n%s", err, said.String())
+		return nil, fmt.Errorf("the stage of the run: %w\n%s", err, said.heard.String())
 	}
-	return &Run{Trace: result.Trace, Said: said.String()}, nil
+	return &Run{Trace: result.Trace, Said: said.heard.String()}, nil
 }
 
 // makeGroups makes a group in every hierarchy that is mounted here, so that the launcher does not rearrange the machine's own

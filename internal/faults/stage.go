@@ -3,11 +3,13 @@
 package faults
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -20,7 +22,7 @@ import (
 // stageName is argv[0] of the stage: a program that uses this package begins its main with Init, which makes it one.
 const stageName = "faults-stage"
 
-// limit bounds a run. What a launcher waits for by itself is shorter, but for the 30 s that an execve may take.
+// limit bounds a run with stubs. What a launcher waits for by itself is shorter, but for the 30 s that an execve may take.
 const limit = 20 * time.Second
 
 // stageConfig is what the stage reads from its stdin.
@@ -87,7 +89,15 @@ func runStage() (*Trace, error) {
 		SysProcAttr: &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC |
 			unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP},
 	}
-	return follow(cmd, c.Fault, proc, limit, func() error {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, unix.SIGTERM)
+	return follow(cmd, c.Fault, proc, cmp.Or(c.Limit, limit), func() error {
+		go func() {
+			for range stop {
+				// A launcher that has just ended is waited for by this process alone, which ends then.
+				_ = unix.Kill(cmd.Process.Pid, unix.SIGTERM)
+			}
+		}()
 		for _, f := range back {
 			if _, err := f.WriteString(strconv.Itoa(os.Getpid())); err != nil {
 				return fmt.Errorf("leaving the launcher's cgroup: %w", err)
