@@ -90,9 +90,6 @@ func (t *depTrie) find(name string) (record, bool, error) {
 		return r, false, fmt.Errorf("%s: %w: %q is not a path, a colon and paths", t.path, errTrie, lines)
 	}
 	r.deps = r.dependencies()
-	if !filepath.IsAbs(r.path) {
-		r.path = filepath.Join(filepath.Dir(t.path), r.path)
-	}
 	t.known[name] = r
 	return r, true, nil
 }

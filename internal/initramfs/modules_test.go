@@ -29,8 +29,10 @@ func TestModules(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			kernel := vm.KernelNamed(t, name)
 			scratch := t.TempDir()
+			// As the Makefile names them, the folders are relative.
+			t.Chdir(filepath.Dir(kernelTree(kernel)))
 			set, err := Modules(t.Context(), ModulesOptions{
-				Kernel: kernelTree(kernel), Kmod: vm.TreeNamed(t, "kmod"), Wanted: WantedModules(), Scratch: scratch,
+				Kernel: filepath.Base(kernelTree(kernel)), Kmod: vm.TreeNamed(t, "kmod"), Wanted: WantedModules(), Scratch: scratch,
 			})
 			if err != nil {
 				t.Fatal(err)
