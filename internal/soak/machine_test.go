@@ -210,11 +210,20 @@ func (h *host) powerOn(t *testing.T, words ...string) *machine {
 	return m
 }
 
+// errTimer tells that the emulation has failed, and not what runs in it.
+var errTimer = errors.New("a processor of the machine gets no timer interrupts any more")
+
 // ready waits until the machine's Docker answers outside of it.
-func (m *machine) ready(t *testing.T) *engine {
+func (m *machine) ready(t *testing.T) (*engine, error) {
 	t.Helper()
-	if _, err := m.WaitFor(`API listen on \S+:2376`, readyLimit); err != nil {
+	// The second is what the kernel says when a timer that has run out does nothing; QEMU's software emulation comes to that now
+	// and then on a host with much else to do.
+	seen, err := m.WaitFor(`API listen on \S+:2376|kthread timer wakeup didn't happen`, readyLimit)
+	if err != nil {
 		t.Fatalf("%v\n%s", err, m.Console())
+	}
+	if strings.Contains(seen[0], "timer") {
+		return nil, errTimer
 	}
 	address, err := m.Forwarded(apiPort)
 	if err != nil {
@@ -235,7 +244,7 @@ func (m *machine) ready(t *testing.T) *engine {
 			if info.Driver != "overlay2" {
 				t.Errorf("the storage driver is %s", info.Driver)
 			}
-			return e
+			return e, nil
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("Docker does not answer outside of the machine: %v\n%s", err, m.Console())

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dockerlaunch/dockerlaunch/internal/powercut"
 	"github.com/dockerlaunch/dockerlaunch/internal/soak"
 	"github.com/dockerlaunch/dockerlaunch/internal/testenv"
 )
@@ -31,6 +32,8 @@ const (
 	timeBudget  = 5 * time.Minute
 	// longestLife is how long a machine's containers write at the most before its power goes.
 	longestLife = 4 * time.Second
+	// mostStalled is how often the emulation may fail.
+	mostStalled = 3
 )
 
 // setting reads a number from the environment.
@@ -76,7 +79,7 @@ func TestPowerCuts(t *testing.T) {
 		t.Run("power off", func(t *testing.T) { w.life(t, false) })
 	}
 	t.Logf("%d cuts and %d more in the midst of a start, SOAK_SEED=%d: %v, %.1f s a cut; %d records safe, %d images loaded, %d of them not yet safe when the power went, of which %d were gone and %d damaged",
-		done, w.inStart, seed, time.Since(begin).Round(time.Second), time.Since(begin).Seconds()/float64(max(done, 1)), w.safe, w.number, w.unsafe, w.gone, w.damaged)
+		done, w.inStart+w.stalled, seed, time.Since(begin).Round(time.Second), time.Since(begin).Seconds()/float64(max(done, 1)), w.safe, w.number, w.unsafe, w.gone, w.damaged)
 }
 
 // world is what is known outside of the machines.
@@ -90,7 +93,8 @@ type world struct {
 	// images are those that Docker said to have imported.
 	images map[string]*image
 
-	number, inStart       int
+	number                int
+	inStart, stalled      int // cuts of machines that were not up yet
 	unsafe, gone, damaged int
 }
 
@@ -108,8 +112,7 @@ func (w *world) life(t *testing.T, cut bool) {
 	if first {
 		words = []string{"dockerlaunch.format=blank"}
 	}
-	m := w.host.powerOn(t, words...)
-	e := m.ready(t)
+	m, e := w.up(t, words...)
 	ready := time.Since(m.on)
 	if first {
 		w.setUp(t, e)
@@ -157,19 +160,44 @@ func (w *world) life(t *testing.T, cut bool) {
 		case <-time.After(longestLife):
 		}
 	}
+	loss := w.takePower(t, m)
+	cancel()
+	r.conn.Close()
+	working.Wait()
+	t.Logf("ready after %.1f s, looked at after %.1f s, cut %v later with records %d to %d safe: %v", ready.Seconds(), looked.Seconds(),
+		life.Round(time.Millisecond), begun, w.safe, loss)
+}
+
+// up starts a machine and waits for its Docker. One that the emulation has failed loses its power like any other, and is
+// followed by the next.
+func (w *world) up(t *testing.T, words ...string) (*machine, *engine) {
+	t.Helper()
+	for {
+		m := w.host.powerOn(t, words...)
+		e, err := m.ready(t)
+		if err == nil {
+			return m, e
+		}
+		loss := w.takePower(t, m)
+		if w.stalled++; w.stalled > mostStalled {
+			t.Fatalf("%v, for the %dth time:\n%s", err, w.stalled, m.Console())
+		}
+		t.Logf("cut after %.1f s, because %v: %v", time.Since(m.on).Seconds(), err, loss)
+	}
+}
+
+// takePower cuts the power now, or finds it cut.
+func (w *world) takePower(t *testing.T, m *machine) powercut.Loss {
+	t.Helper()
 	m.disk.Off()
 	if err := m.Cut(); err != nil {
 		t.Fatal(err)
 	}
-	cancel()
-	r.conn.Close()
-	working.Wait()
 	loss, err := m.disk.Cut(w.random)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("ready after %.1f s, looked at after %.1f s, cut %v later with records %d to %d safe: %v", ready.Seconds(), looked.Seconds(),
-		life.Round(time.Millisecond), begun, w.safe, loss)
+	return loss
 }
 
 // cutInStart takes the power of a machine that is not up yet, as somebody does who tries the switch twice.
@@ -184,14 +212,7 @@ func (w *world) cutInStart(t *testing.T) {
 		t.Fatalf("the machine has ended:\n%s", m.Console())
 	case <-time.After(wait):
 	}
-	m.disk.Off()
-	if err := m.Cut(); err != nil {
-		t.Fatal(err)
-	}
-	loss, err := m.disk.Cut(w.random)
-	if err != nil {
-		t.Fatal(err)
-	}
+	loss := w.takePower(t, m)
 	w.inStart++
 	t.Logf("cut after %.1f s, %v after its root was mounted: %v", time.Since(m.on).Seconds(), wait.Round(time.Millisecond), loss)
 }
