@@ -18,7 +18,7 @@ var tableNet = [...]option{
 		probe: "/sys/module/bridge", lost: "bridge networking: dockerd cannot make docker0 and does not start",
 		fix: "or start dockerd with --bridge=none"},
 	{name: "BRIDGE_NETFILTER", group: grpBridge, severity: degrading, worse: ifNFProxy, worst: fatally, marks: listed,
-		when: ifBridge | ifFirewall, needs: "BRIDGE NETFILTER NETFILTER_ADVANCED", module: "br_netfilter bridge",
+		when: ifBridge | ifFirewall, needs: "BRIDGE NETFILTER NETFILTER_ADVANCED", module: "br_netfilter",
 		probe: "/proc/sys/net/bridge/bridge-nf-call-iptables",
 		lost:  "rules between containers on the same bridge: --icc=false, swarm and --userland-proxy=false, with which dockerd does not start",
 		fix:   "or leave the userland proxy and --icc on, or set DOCKER_IGNORE_BR_NETFILTER_ERROR=1 (Docker 27.5.1 and later)",
