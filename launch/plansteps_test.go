@@ -51,7 +51,7 @@ func TestPlanSteps(t *testing.T) {
 		},
 		"a bounding set with a hole": {
 			change: func(f *Facts) { f.Host.Bounding &^= 1 << unix.CAP_SYS_RESOURCE },
-			step:   "bounding set", verdict: Warn, note: "docker run --privileged",
+			step:   "bounding set", verdict: Warn, note: "which get all the others with --privileged",
 		},
 		"a file that cannot be read": {
 			change: func(f *Facts) { f.Host.Unread = []string{"open /proc/sys/fs/nr_open: input/output error"} },

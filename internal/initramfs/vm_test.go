@@ -62,7 +62,7 @@ func TestScript(t *testing.T) {
 	up := false
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		said.WriteString(lines.Text() + "\n")
-		if strings.Contains(lines.Text(), "API listen on") && strings.Contains(lines.Text(), ":2376") {
+		if strings.Contains(lines.Text(), "dockerd is ready") {
 			up = true
 			quit(t, filepath.Join(state, "monitor"))
 		}
