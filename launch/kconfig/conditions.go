@@ -164,7 +164,7 @@ func (c cond) word() string {
 	case ifSwarm:
 		return "for a member of a swarm"
 	case ifNFProxy:
-		return "with --userland-proxy=false or --icc=false"
+		return "with --icc=false, or --userland-proxy=false from Docker 27.4 on"
 	}
 	return ""
 }
@@ -235,7 +235,8 @@ func (c *Conditions) one(bit cond) bool {
 	case ifSwarm:
 		return c.Swarm
 	case ifNFProxy:
-		return (c.NoUserlandProxy || c.NoICC) && !c.Container
+		// Without the proxy it is asked for since https://github.com/moby/moby/pull/48685.
+		return (c.NoICC || c.NoUserlandProxy && !c.dockerBefore(27, 4)) && !c.Container
 	}
 	return false
 }

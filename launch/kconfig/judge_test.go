@@ -66,6 +66,7 @@ func TestSeverityDependsOnTheDaemon(t *testing.T) {
 		want finding.Severity
 	}{
 		{Conditions{}, degraded}, {Conditions{NoUserlandProxy: true}, fatal}, {Conditions{NoICC: true}, fatal},
+		{Conditions{NoUserlandProxy: true, Docker: "26.1.5"}, degraded}, {Conditions{NoICC: true, Docker: "26.1.5"}, fatal},
 		{Conditions{NoUserlandProxy: true, Container: true}, degraded}, // there dockerd warns and goes on
 	} {
 		if f := verdictOn(t, c, test.when, nil, "CONFIG_BRIDGE_NETFILTER"); f.Severity != test.want {

@@ -20,7 +20,7 @@ var tableNet = [...]option{
 	{name: "BRIDGE_NETFILTER", group: grpBridge, severity: degrading, worse: ifNFProxy, worst: fatally, marks: listed,
 		when: ifBridge | ifFirewall, needs: "BRIDGE NETFILTER NETFILTER_ADVANCED", module: "br_netfilter",
 		probe: "/proc/sys/net/bridge/bridge-nf-call-iptables",
-		lost:  "rules between containers on the same bridge: --icc=false, swarm and --userland-proxy=false, with which dockerd does not start",
+		lost:  "rules between containers on the same bridge: --icc=false, with which dockerd does not start, swarm, and --userland-proxy=false",
 		fix:   "or leave the userland proxy and --icc on, or set DOCKER_IGNORE_BR_NETFILTER_ERROR=1 (Docker 27.5.1 and later)",
 		note:  "part of the module bridge until 3.17, a module of its own, br_netfilter, from 3.18 on (commit 34666d467cbf)"},
 	{name: "BRIDGE_IGMP_SNOOPING", group: grpBridge, severity: informing, when: ifBridge, since: 2_6_34, needs: "BRIDGE",
