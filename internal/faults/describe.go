@@ -37,11 +37,13 @@ func (c *call) op() (op Op, ok bool) {
 
 // steady takes out of a name what differs from run to run.
 func steady(on string) string {
-	return thread.ReplaceAllString(random.ReplaceAllString(on, "N"), "/proc/thread-self/")
+	// All modules are asked for in the same way.
+	return module.ReplaceAllString(thread.ReplaceAllString(random.ReplaceAllString(on, "N"), "/proc/thread-self/"), "/sys/module/N")
 }
 
 var (
 	random = regexp.MustCompile(`\b[0-9]{5,}\b`)
+	module = regexp.MustCompile(`^/sys/module/[^/]+`)
 	thread = regexp.MustCompile(`/proc/1/task/[0-9]+/`)
 )
 

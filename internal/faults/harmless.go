@@ -18,6 +18,7 @@ type harmless struct {
 	errnos []syscall.Errno
 	nth    bool // only where a later occurrence of the operation works
 	child  bool
+	plan   bool // only where nothing but a plan is made
 	why    string
 }
 
@@ -27,7 +28,7 @@ var harmlessFaults = []harmless{
 	{call: looking, on: "[^ ]*", errnos: []syscall.Errno{unix.ENOENT}, why: "what is not there is one of the facts that the plan is made from"},
 	{call: looking, on: ".*", nth: true, why: "it is looked at again, and what is seen last counts"},
 	{call: "fstat", on: ".*", why: "package os asks how much there is to be read, and reads without the answer"},
-	{call: "close", on: "/(proc|sys)/.*|/etc/group|/dev/null|/certs.*|pipe|socket.*|.*pidfd.*", why: "nothing was written to it that a close could lose"},
+	{call: "close", on: "/(proc|sys)/.*|/etc/group|/dev/null|/certs.*|/usr/share/.*|/lib/.*|/boot.*|pipe|socket.*|.*pidfd.*", why: "nothing was written to it that a close could lose"},
 	{call: "newfstatat", on: "/sys/fs/cgroup/.*|/run/dockerlaunch.*|(/var)?/run/docker.*|/certs.*", why: "package os looks before mkdirat(2) and renameat(2), which answer for themselves"},
 	{call: "newfstatat|faccessat|readlinkat", on: "/usr/(local/)?(bin|sbin|lib|libexec)/.*", why: "a program is looked for in all its places, as a shell does; what is found in none of them is told"},
 	{call: "newfstatat", on: "/usr/etc/ssl/certs/ca-certificates.crt", why: "it is the spare where /etc has no certificates"},
@@ -49,15 +50,19 @@ var harmlessFaults = []harmless{
 	{call: "readlinkat", on: "/var/run", why: "whether it is the same folder as /run is asked in another way too"},
 	{call: "connect", on: ".*/containerd.sock", why: "dockerd waits for the socket itself, and tells where it cannot have it"},
 	{call: "execve", on: "", errnos: []syscall.Errno{unix.ENOENT}, why: "no program lies at the empty path, which makes package syscall put back the limit of open files"},
+	{call: "newfstatat|openat|read|getdents64", on: "/sys/module/.*|/lib/modules.*|/boot.*|/proc/(config.gz|1/maps|net/ip6?_tables_names)",
+		why: "the kernel's features are looked at in several places to say more of what is missing, and what cannot be read stays unknown"},
+	{call: "openat|getdents64", on: "/sys/fs/cgroup/[a-z]*", why: "a hierarchy that cannot be listed counts as one in use, and is left as it is"},
+	{call: "newfstatat|readlinkat", on: "/dev/.*", plan: true, why: "what is not seen in /dev is planned to be made, and making it tells"},
 	{call: "openat|read", on: "(/run/dockerlaunch/dockerd-version.json|/usr/share/dockerlaunch/dockerd-version)", why: "the daemon is asked for its version again"},
 	{call: "write", on: "descriptor [12]", why: "there is nowhere to tell it"},
 	{call: "write", on: ".*eventfd.*", why: "it wakes the runtime's poller, which has more occasions"},
 }
 
-// Harmless tells why nobody needs to be told of a fault; "" where somebody does.
-func Harmless(f Fault) string {
+// Harmless tells why nobody needs to be told of a fault; "" where somebody does. plan tells that the launcher only makes a plan.
+func Harmless(f Fault, plan bool) string {
 	for _, h := range harmlessFaults {
-		if h.child == f.Op.Child && (!h.nth || f.Nth > 0) && (h.errnos == nil || slices.Contains(h.errnos, f.Errno)) &&
+		if h.child == f.Op.Child && (!h.plan || plan) && (!h.nth || f.Nth > 0) && (h.errnos == nil || slices.Contains(h.errnos, f.Errno)) &&
 			regexp.MustCompile("^("+h.call+")$").MatchString(f.Op.Call) && regexp.MustCompile("^("+h.on+")$").MatchString(f.Op.On) {
 			return h.why
 		}

@@ -56,7 +56,7 @@ func TestHarmless(t *testing.T) {
 		{Op: Op{Call: "ioctl", On: "descriptor 0 0x5410", Child: true}, Errno: unix.EPERM}:  false,
 		{Op: Op{Call: "ioctl", On: "descriptor 0 0x5410", Child: true}, Errno: unix.EINVAL}: true,
 	} {
-		if got := Harmless(*fault); (got != "") != want {
+		if got := Harmless(*fault, false); (got != "") != want {
 			t.Errorf("%v: %q", *fault, got)
 		}
 	}

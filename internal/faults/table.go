@@ -11,7 +11,7 @@ import (
 )
 
 // ownCalls are left out: they are the Go runtime's, which ends the program where they fail and cannot be told otherwise
-// (memory, threads, futexes, timers, the network poller, signal handlers, random numbers: https://go.dev/issue/66821), or they cannot fail, as their manual pages say.
+// (memory, threads, futexes, timers, the network poller, signal handlers), or they cannot fail, as their manual pages say.
 var ownCalls = map[uint64]bool{
 	unix.SYS_FUTEX: true, unix.SYS_MMAP: true, unix.SYS_MUNMAP: true, unix.SYS_MADVISE: true, unix.SYS_MPROTECT: true, unix.SYS_BRK: true,
 	unix.SYS_ARCH_PRCTL: true, unix.SYS_SET_TID_ADDRESS: true, unix.SYS_SET_ROBUST_LIST: true, unix.SYS_RSEQ: true,
@@ -20,7 +20,7 @@ var ownCalls = map[uint64]bool{
 	unix.SYS_TIMER_SETTIME: true, unix.SYS_TIMER_DELETE: true, unix.SYS_SETITIMER: true, unix.SYS_RESTART_SYSCALL: true,
 	unix.SYS_EPOLL_CREATE1: true, unix.SYS_EPOLL_CTL: true, unix.SYS_EPOLL_PWAIT: true, unix.SYS_EVENTFD2: true,
 	unix.SYS_GETPID: true, unix.SYS_GETTID: true, unix.SYS_GETPPID: true, unix.SYS_GETUID: true, unix.SYS_GETEUID: true, unix.SYS_GETGID: true, unix.SYS_GETEGID: true,
-	unix.SYS_GETRANDOM: true, unix.SYS_EXIT: true, unix.SYS_EXIT_GROUP: true, unix.SYS_UMASK: true, unix.SYS_CLOCK_GETTIME: true,
+	unix.SYS_EXIT: true, unix.SYS_EXIT_GROUP: true, unix.SYS_UMASK: true, unix.SYS_CLOCK_GETTIME: true,
 }
 
 var shapes = map[uint64]shape{
@@ -46,7 +46,7 @@ var shapes = map[uint64]shape{
 	unix.SYS_PIPE2: {"pipe2", none}, unix.SYS_PRCTL: {"prctl", asked}, unix.SYS_PRLIMIT64: {"prlimit64", limited}, unix.SYS_CAPGET: {"capget", none}, unix.SYS_GETRLIMIT: {"getrlimit", number(0)},
 	unix.SYS_CAPSET: {"capset", none}, unix.SYS_UNAME: {"uname", none}, unix.SYS_UNSHARE: {"unshare", number(0)}, unix.SYS_CLONE: {"clone", forked}, unix.SYS_CLONE3: {"clone3", none},
 	unix.SYS_WAIT4: {"wait4", none}, unix.SYS_WAITID: {"waitid", none}, unix.SYS_SETSID: {"setsid", none}, unix.SYS_SETPGID: {"setpgid", none}, unix.SYS_SETHOSTNAME: {"sethostname", none},
-	unix.SYS_SYSINFO: {"sysinfo", none}, unix.SYS_POLL: {"poll", none}, unix.SYS_PPOLL: {"ppoll", none}, unix.SYS_KILL: {"kill", number(1)},
+	unix.SYS_SYSINFO: {"sysinfo", none}, unix.SYS_GETRANDOM: {"getrandom", none}, unix.SYS_POLL: {"poll", none}, unix.SYS_PPOLL: {"ppoll", none}, unix.SYS_KILL: {"kill", number(1)},
 	unix.SYS_PIDFD_OPEN: {"pidfd_open", none}, unix.SYS_PIDFD_SEND_SIGNAL: {"pidfd_send_signal", number(1)}, unix.SYS_FINIT_MODULE: {"finit_module", file(0)},
 	unix.SYS_SETNS: {"setns", number(1)}, unix.SYS_BPF: {"bpf", number(0)}, unix.SYS_SCHED_SETAFFINITY: {"sched_setaffinity", none}, unix.SYS_SYNC: {"sync", none},
 }
@@ -87,6 +87,8 @@ func Errnos(name string) []syscall.Errno {
 		return []syscall.Errno{unix.ENOBUFS, unix.EPERM}
 	case "prctl", "prlimit64", "getrlimit", "unshare", "setsid", "setpgid", "capget", "kill", "pidfd_send_signal", "setns", "ioctl", "wait4":
 		return []syscall.Errno{unix.EPERM, unix.EINVAL}
+	case "getrandom":
+		return []syscall.Errno{unix.ENOSYS}
 	case "uname":
 		return []syscall.Errno{unix.EFAULT}
 	case "poll", "ppoll":
