@@ -221,10 +221,6 @@ func TestWarnings(t *testing.T) {
 			change: func(o *sandbox.Options) { o.Hide = wherever("docker-proxy") },
 			says:   []string{"docker-proxy is missing"}, args: []string{"--userland-proxy=false"},
 		},
-		"no ip6tables": {
-			change: func(o *sandbox.Options) { o.Hide = wherever("ip6tables") },
-			says:   []string{"ip6tables is missing"}, args: []string{"--ip6tables=false"},
-		},
 		"no iptables, as the user says": {
 			argv:   []string{"dockerd", "--iptables=false"},
 			change: func(o *sandbox.Options) { o.Hide = wherever("iptables") },

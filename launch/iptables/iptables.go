@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
 )
 
@@ -66,8 +68,8 @@ func Observe(root, path string) (Facts, error) {
 	var f Facts
 	for _, file := range tableFiles {
 		text, err := os.ReadFile(filepath.Join("/", root, file))
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-			continue // not loaded; or not root, who is told only in a plan
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ENOTDIR) {
+			continue // not loaded; or not root, who is told only in a plan; or a /proc that is none, which is told by others
 		}
 		if err != nil {
 			return f, fmt.Errorf("looking for tables of iptables-legacy: %w", err)
