@@ -213,17 +213,26 @@ func (h *host) powerOn(t *testing.T, words ...string) *machine {
 // errTimer tells that the emulation has failed, and not what runs in it.
 var errTimer = errors.New("a processor of the machine gets no timer interrupts any more")
 
-// ready waits until the machine's Docker answers outside of it.
-func (m *machine) ready(t *testing.T) (*engine, error) {
+// shows waits until the console shows a match of the pattern. Its error is errTimer where the kernel says that a timer that has
+// run out does nothing; QEMU's software emulation comes to that now and then on a host with much else to do.
+func (m *machine) shows(t *testing.T, pattern string) error {
 	t.Helper()
-	// The second is what the kernel says when a timer that has run out does nothing; QEMU's software emulation comes to that now
-	// and then on a host with much else to do.
-	seen, err := m.WaitFor(`API listen on \S+:2376|kthread timer wakeup didn't happen`, readyLimit)
+	const stall = `kthread timer wakeup didn't happen`
+	seen, err := m.WaitFor(pattern+"|"+stall, readyLimit)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, m.Console())
 	}
-	if strings.Contains(seen[0], "timer") {
-		return nil, errTimer
+	if seen[0] == stall {
+		return errTimer
+	}
+	return nil
+}
+
+// ready waits until the machine's Docker answers outside of it.
+func (m *machine) ready(t *testing.T) (*engine, error) {
+	t.Helper()
+	if err := m.shows(t, `API listen on \S+:2376`); err != nil {
+		return nil, err
 	}
 	address, err := m.Forwarded(apiPort)
 	if err != nil {

@@ -168,12 +168,18 @@ func (w *world) up(t *testing.T, words ...string) (*machine, *engine) {
 		if err == nil {
 			return m, e
 		}
-		loss := w.takePower(t, m)
-		if w.stalled++; w.stalled > mostStalled {
-			t.Fatalf("%v, for the %dth time:\n%s", err, w.stalled, m.Console())
-		}
-		t.Logf("cut after %.1f s, because %v: %v", time.Since(m.on).Seconds(), err, loss)
+		w.giveUp(t, m, err)
 	}
+}
+
+// giveUp cuts the power of a machine that the emulation has failed, which must not happen often.
+func (w *world) giveUp(t *testing.T, m *machine, err error) {
+	t.Helper()
+	loss := w.takePower(t, m)
+	if w.stalled++; w.stalled > mostStalled {
+		t.Fatalf("%v, for the %dth time:\n%s", err, w.stalled, m.Console())
+	}
+	t.Logf("cut after %.1f s, because %v: %v", time.Since(m.on).Seconds(), err, loss)
 }
 
 // takePower cuts the power now, or finds it cut.
@@ -193,8 +199,9 @@ func (w *world) takePower(t *testing.T, m *machine) powercut.Loss {
 // cutInStart takes the power of a machine that is not up yet, as somebody does who tries the switch twice.
 func (w *world) cutInStart(t *testing.T) {
 	m := w.host.powerOn(t)
-	if _, err := m.WaitFor(`mounted filesystem`, readyLimit); err != nil { // of the root
-		t.Fatal(err)
+	if err := m.shows(t, `mounted filesystem`); err != nil { // of the root
+		w.giveUp(t, m, err)
+		return
 	}
 	wait := time.Duration(w.random.Int64N(int64(5 * time.Second)))
 	select {
