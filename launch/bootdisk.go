@@ -169,11 +169,11 @@ func (s *supervisor) switchRoot(ctx context.Context) error {
 	if _, err := s.take(ctx, p); err != nil {
 		return err
 	}
-	init, err := s.nextInit()
-	if err != nil {
+	init, err := switchTo(s.inits(), func(init string) error {
+		_, err := mounts.RootSwitch{NewRoot: newRoot, Init: init}.Switch(ctx)
 		return err
-	}
-	if _, err := (mounts.RootSwitch{NewRoot: newRoot, Init: init}).Switch(ctx); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	if err := unix.Exec(init, append([]string{init}, os.Args[1:]...), s.config.Environ); err != nil {
@@ -182,21 +182,30 @@ func (s *supervisor) switchRoot(ctx context.Context) error {
 	return nil
 }
 
-// nextInit finds the program that goes on in the new root: what init= names, or else the launcher where it is usually.
-func (s *supervisor) nextInit() (string, error) {
+// inits are the programs that may go on in the new root: what init= names, or else the launcher where it is usually.
+func (s *supervisor) inits() []string {
+	if init, ok := s.boot.line.Get("init"); ok && init != "" {
+		return []string{init}
+	}
 	candidates := []string{"/usr/bin/dockerlaunch", "/sbin/init", "/init"}
 	if own, err := os.Executable(); err == nil { // without /proc the usual places are all there is
 		candidates = append([]string{own}, candidates...)
 	}
-	if init, ok := s.boot.line.Get("init"); ok && init != "" {
-		return init, nil // the switch looks for it, following links as they are in the new root
-	}
-	for _, path := range candidates {
-		if st, err := os.Stat(filepath.Join(newRoot, path)); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
-			return path, nil
+	return candidates
+}
+
+// switchTo switches to the root with the first of the programs that is in it. The switch itself looks for them, as an absolute
+// link leads elsewhere in the new root than it does here, and changes nothing where one is missing.
+func switchTo(inits []string, try func(init string) error) (string, error) {
+	var missing []error
+	for _, init := range inits {
+		err := try(init)
+		if !errors.Is(err, mounts.ErrNoTarget) {
+			return init, err
 		}
+		missing = append(missing, err)
 	}
-	return "", fmt.Errorf("the root %s has no init: it is looked for at %s", s.boot.line.Root(), strings.Join(candidates, ", "))
+	return "", fmt.Errorf("the root has no init: %w", errors.Join(missing...))
 }
 
 // MountRoot mounts the disk that is going to be the root.
