@@ -9,8 +9,6 @@ package preload
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +18,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dockerlaunch/dockerlaunch/internal/sha2"
 	"github.com/dockerlaunch/dockerlaunch/launch/ready"
 )
 
@@ -165,25 +164,25 @@ func one(ctx context.Context, dir, name string, known *state, target ready.Targe
 			return o, false
 		}
 	}
-	hash := sha256.New()
+	hash := sha2.New256()
 	o.Images, o.Err = load(ctx, target, io.TeeReader(f, hash), st.Size())
 	if o.Err != nil {
 		return o, false
 	}
-	id.SHA256 = hex.EncodeToString(hash.Sum(nil))
+	id.SHA256 = fmt.Sprintf("%x", hash.Sum())
 	known.put(id)
 	return o, true
 }
 
 // digest hashes a file, for as long as ctx lets it.
 func digest(ctx context.Context, r io.Reader) (string, error) {
-	hash := sha256.New()
+	hash := sha2.New256()
 	buf := make([]byte, bufferSize)
 	for {
 		n, err := r.Read(buf)
 		hash.Write(buf[:n]) // a hash takes everything
 		if errors.Is(err, io.EOF) {
-			return hex.EncodeToString(hash.Sum(nil)), nil
+			return fmt.Sprintf("%x", hash.Sum()), nil
 		}
 		if err = errors.Join(err, ctx.Err()); err != nil {
 			return "", fmt.Errorf("reading it: %w", err)
