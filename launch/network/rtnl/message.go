@@ -1,6 +1,6 @@
 // Package rtnl speaks as much routing netlink (rtnetlink(7)) as starting a network takes: links, addresses and routes, listed,
-// changed and watched, in types of net/netip. The transport is that of package nl; the messages are made here, as the whole of
-// github.com/vishvananda/netlink's routes and links would cost the launcher 270 KB.
+// changed and watched, in types of net/netip. github.com/vishvananda/netlink's routes and links would cost the launcher 270 KB, and
+// its sockets alone, which know package net, 25 KB more than those here.
 package rtnl
 
 import (
@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -47,30 +46,26 @@ func (b *builder) text(kind uint16, value string) { b.attr(kind, append([]byte(v
 
 func (b *builder) addr(kind uint16, value netip.Addr) { b.attr(kind, value.AsSlice()) }
 
-// do sends a request and waits for the kernel's word on it. Package nl bounds the wait at 60 s.
-func do(op string, kind, flags int, body builder) error {
-	r := nl.NewNetlinkRequest(kind, unix.NLM_F_ACK|flags)
-	r.AddRawData(body)
-	if _, err := r.Execute(unix.NETLINK_ROUTE, 0); err != nil {
+// do sends a request and waits for the kernel's word on it.
+func do(op string, kind, flags uint16, body builder) error {
+	if _, err := execute(kind, unix.NLM_F_ACK|flags, body, 0); err != nil {
 		return &Error{op, err}
 	}
 	return nil
 }
 
 // dump asks for all objects of a kind. The kernel says where the list changed while it was read; then it is read again.
-func dump(op string, request int, answer uint16, header []byte) ([][]byte, error) {
+func dump(op string, kind, answer uint16, header []byte) ([][]byte, error) {
 	var messages [][]byte
 	var err error
 	for range 5 {
-		r := nl.NewNetlinkRequest(request, unix.NLM_F_DUMP)
-		r.AddRawData(header)
-		messages, err = r.Execute(unix.NETLINK_ROUTE, answer)
-		if !errors.Is(err, nl.ErrDumpInterrupted) {
+		messages, err = execute(kind, unix.NLM_F_DUMP, header, answer)
+		if !errors.Is(err, errInterrupted) {
 			break
 		}
 	}
 	// Where it changes all the time, what was read is the best there is.
-	if err != nil && !errors.Is(err, nl.ErrDumpInterrupted) {
+	if err != nil && !errors.Is(err, errInterrupted) {
 		return nil, &Error{op, err}
 	}
 	return messages, nil

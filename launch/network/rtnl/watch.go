@@ -5,17 +5,16 @@ import (
 	"errors"
 	"os"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
 // Watcher tells of changes of the interfaces. The kernel's messages themselves are not handed on: some are lost when many
 // come at once, and who lists the interfaces at each sign of a change misses none.
-type Watcher struct{ socket *nl.NetlinkSocket }
+type Watcher struct{ socket *os.File }
 
 // NewWatcher begins to watch: changes from now on are told of.
 func NewWatcher() (*Watcher, error) {
-	socket, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK)
+	socket, err := open(unix.RTMGRP_LINK)
 	if err != nil {
 		return nil, &Error{"watch the network interfaces", err}
 	}
@@ -24,10 +23,10 @@ func NewWatcher() (*Watcher, error) {
 
 // Next waits until something has changed since it returned last, or ctx ends, whose cause it returns then.
 func (w *Watcher) Next(ctx context.Context) error {
-	// Receive cannot be interrupted, but for by closing its socket.
-	stop := context.AfterFunc(ctx, w.socket.Close)
+	// Closing the socket ends the read; that it was closed already is no matter.
+	stop := context.AfterFunc(ctx, w.Close)
 	defer stop()
-	_, _, err := w.socket.Receive()
+	_, err := w.socket.Read(make([]byte, unix.SizeofNlMsghdr)) // what does not fit is dropped
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -40,4 +39,4 @@ func (w *Watcher) Next(ctx context.Context) error {
 }
 
 // Close ends the watching.
-func (w *Watcher) Close() { w.socket.Close() }
+func (w *Watcher) Close() { _ = w.socket.Close() } // nothing is lost where that fails

@@ -1,0 +1,128 @@
+package rtnl
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// answerLimit bounds how long a request waits for its answer.
+	answerLimit = time.Minute
+	// bufferSize holds what the kernel sends at once: 32 KiB at most (netlink_dump in net/netlink/af_netlink.c).
+	bufferSize = 64 << 10
+	// sequence numbers the one request that is made through a socket.
+	sequence = 1
+)
+
+// errInterrupted says that what is listed changed while it was listed.
+var errInterrupted = errors.New("it changed while it was listed")
+
+// open makes a socket that hears of what concerns groups, a set of RTMGRP_ bits of rtnetlink(7). It is connected to the kernel:
+// no program can send it anything. As a file that does not block it waits in Go's poller, with deadlines, and Close ends a
+// read.
+func open(groups uint32) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("opening a netlink socket: %w", err)
+	}
+	if err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err == nil {
+		err = unix.Connect(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("binding a netlink socket: %w", err), unix.Close(fd))
+	}
+	return os.NewFile(uintptr(fd), "netlink"), nil
+}
+
+// execute sends a request and returns the messages of kind answer that come back, without their headers, until the kernel says
+// that these are all, or what went wrong. With errInterrupted there are messages, too.
+func execute(kind uint16, flags uint16, body []byte, answer uint16) ([][]byte, error) {
+	socket, err := open(0)
+	if err != nil {
+		return nil, err
+	}
+	defer socket.Close()
+	if err := socket.SetDeadline(time.Now().Add(answerLimit)); err != nil {
+		return nil, fmt.Errorf("bounding the wait for netlink: %w", err)
+	}
+	if _, err := socket.Write(request(kind, flags, body)); err != nil {
+		return nil, err
+	}
+	all := answers{kind: answer}
+	for buffer := make([]byte, bufferSize); !all.done; {
+		n, err := socket.Read(buffer)
+		if err != nil {
+			return nil, err
+		}
+		if err := all.read(buffer[:n]); err != nil {
+			return nil, err
+		}
+	}
+	if all.interrupted {
+		return all.messages, errInterrupted
+	}
+	return all.messages, nil
+}
+
+// request puts the header before a message, a struct nlmsghdr: length (4), type (2), flags (2), sequence (4), sender (4). The
+// kernel fills in who sends.
+func request(kind, flags uint16, body []byte) []byte {
+	b := binary.NativeEndian.AppendUint32(nil, uint32(unix.SizeofNlMsghdr+len(body)))
+	b = binary.NativeEndian.AppendUint16(b, kind)
+	b = binary.NativeEndian.AppendUint16(b, flags|unix.NLM_F_REQUEST)
+	b = binary.NativeEndian.AppendUint32(b, sequence)
+	b = binary.NativeEndian.AppendUint32(b, 0)
+	return append(b, body...)
+}
+
+// answers are what came to a request so far.
+type answers struct {
+	kind        uint16
+	messages    [][]byte
+	interrupted bool
+	done        bool
+}
+
+// read takes what came at once, several messages. The error is the kernel's, or ErrFormat.
+func (a *answers) read(data []byte) error {
+	data = append([]byte(nil), data...) // the buffer is used again
+	for len(data) > 0 && !a.done {
+		if len(data) < unix.SizeofNlMsghdr {
+			return ErrFormat
+		}
+		size, kind := binary.NativeEndian.Uint32(data), binary.NativeEndian.Uint16(data[4:])
+		flags, number := binary.NativeEndian.Uint16(data[6:]), binary.NativeEndian.Uint32(data[8:])
+		if size < unix.SizeofNlMsghdr || uint64(size) > uint64(len(data)) {
+			return ErrFormat
+		}
+		body := data[unix.SizeofNlMsghdr:size:size]
+		data = data[min(len(data), int(size+unix.NLMSG_ALIGNTO-1)&^(unix.NLMSG_ALIGNTO-1)):]
+		if number != sequence {
+			continue
+		}
+		a.interrupted = a.interrupted || flags&unix.NLM_F_DUMP_INTR != 0
+		switch kind {
+		case unix.NLMSG_ERROR, unix.NLMSG_DONE:
+			a.done = true
+			if kind == unix.NLMSG_DONE && len(body) == 0 {
+				return nil
+			}
+			// An error number below zero; 0 is the kernel's word that it is done.
+			if len(body) < 4 {
+				return ErrFormat
+			}
+			if code := int32(binary.NativeEndian.Uint32(body)); code != 0 {
+				return unix.Errno(-code)
+			}
+		case a.kind:
+			a.messages = append(a.messages, body)
+			a.done = flags&unix.NLM_F_MULTI == 0
+		}
+	}
+	return nil
+}
