@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -30,11 +31,16 @@ func giveBack() error {
 		if len(fields) < 6 || fields[5] != exe || fields[1] != "r-xp" && fields[1] != "r--p" {
 			continue
 		}
-		var from, to uintptr
-		if _, err := fmt.Sscanf(fields[0], "%x-%x", &from, &to); err != nil {
-			return fmt.Errorf("giving back memory: /proc/self/maps: %q: %w", fields[0], err)
+		begin, end, _ := strings.Cut(fields[0], "-")
+		from, err := strconv.ParseUint(begin, 16, 64)
+		if err != nil {
+			return fmt.Errorf("giving back memory: /proc/self/maps: %w", err)
 		}
-		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED); errno != 0 {
+		to, err := strconv.ParseUint(end, 16, 64)
+		if err != nil {
+			return fmt.Errorf("giving back memory: /proc/self/maps: %w", err)
+		}
+		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, uintptr(from), uintptr(to-from), unix.MADV_DONTNEED); errno != 0 {
 			return fmt.Errorf("giving back memory: madvise %s: %w", fields[0], errno)
 		}
 	}

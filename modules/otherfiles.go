@@ -2,6 +2,7 @@ package modules
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -50,15 +51,19 @@ func readDevname(text string) ([]DeviceNode, error) {
 			continue
 		}
 		var n DeviceNode
-		var kind byte
 		fields := strings.Fields(line)
 		if len(fields) != 3 {
 			return nil, fmt.Errorf("%q is not MODULE PATH TYPEMAJOR:MINOR", line)
 		}
-		if _, err := fmt.Sscanf(fields[2], "%c%d:%d", &kind, &n.Major, &n.Minor); err != nil || kind != 'b' && kind != 'c' {
+		kind := fields[2][0]
+		majorText, minorText, _ := strings.Cut(fields[2][1:], ":")
+		major, err := strconv.ParseUint(majorText, 10, 32)
+		minor, alsoErr := strconv.ParseUint(minorText, 10, 32)
+		if err != nil || alsoErr != nil || kind != 'b' && kind != 'c' {
 			return nil, fmt.Errorf("%q names no device", line)
 		}
 		n.Module, n.Path, n.Block = Normalize(fields[0]), fields[1], kind == 'b'
+		n.Major, n.Minor = uint32(major), uint32(minor)
 		nodes = append(nodes, n)
 	}
 	return nodes, nil

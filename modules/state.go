@@ -109,8 +109,8 @@ func (k Kernel) references(name string) (int, error) {
 	} else if err != nil {
 		return -1, err
 	}
-	n := -1
-	if _, err := fmt.Sscan(text, &n); err != nil {
+	n, err := strconv.Atoi(strings.TrimSpace(text))
+	if err != nil {
 		return -1, fmt.Errorf("reading how often %s is used: %w", name, err)
 	}
 	return n, nil
