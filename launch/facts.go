@@ -16,6 +16,7 @@ import (
 	"github.com/dockerlaunch/dockerlaunch/launch/network"
 	"github.com/dockerlaunch/dockerlaunch/launch/preflight"
 	"github.com/dockerlaunch/dockerlaunch/launch/sockets"
+	"github.com/dockerlaunch/dockerlaunch/launch/storage"
 	"github.com/dockerlaunch/dockerlaunch/mounts"
 	"golang.org/x/sys/unix"
 )
@@ -84,6 +85,8 @@ type DaemonFacts struct {
 	DataRootFS string `json:"data_root_fs"`
 	// DataRootWritable tells whether images can be stored there.
 	DataRootWritable bool `json:"data_root_writable"`
+	// PriorDrivers are the storage drivers that have data in the data-root.
+	PriorDrivers []string `json:"prior_drivers,omitempty"`
 	// ContainerdAnswers tells that the containerd of an earlier launch still answers.
 	ContainerdAnswers bool `json:"containerd_answers,omitempty"`
 	// PIDFiles are PID files of an earlier daemon.
@@ -108,7 +111,7 @@ func Observe(c Config) (Facts, error) {
 		return f, err
 	}
 	f.observeStanding()
-	f.RootShared = mounts.Propagation{Target: "/"}.Stands()
+	f.RootShared = mounts.Propagation{Target: "/"}.StandsIn(info)
 	// Which hierarchies there are is read from /proc.
 	if f.ProcMounted = !info.Empty(); f.ProcMounted {
 		if f.Cgroups, err = cgroups.Observe(cgroups.Paths{}); err != nil {
@@ -163,12 +166,11 @@ func observeMounts(info mounts.Info) (map[string]mounts.State, error) {
 func (f *Facts) observeStanding() {
 	f.Standing, f.Wrong = map[string]bool{}, map[string]string{}
 	see := func(path string, thing interface {
-		Stands() bool
-		Wrong() error
+		Look() (stands bool, wrong error)
 	}) {
-		f.Standing[path] = thing.Stands()
-		if err := thing.Wrong(); err != nil {
-			f.Wrong[path] = err.Error()
+		var wrong error
+		if f.Standing[path], wrong = thing.Look(); wrong != nil {
+			f.Wrong[path] = wrong.Error()
 		}
 	}
 	for _, d := range mounts.Devices("/dev") {
@@ -223,6 +225,9 @@ func observeDaemon(r request, path string, info mounts.Info) (DaemonFacts, error
 		return f, err
 	}
 	if r.command.IsDockerd() {
+		if f.DataRoot == files.Present {
+			f.PriorDrivers = storage.PriorDrivers(dataRoot)
+		}
 		if f.ContainerdAnswers, err = sockets.Answers(effective.ManagedContainerd("").Address); err != nil {
 			return f, err
 		}

@@ -18,6 +18,8 @@ const (
 	LaneSystem Lane = "system"
 	// LaneModules loads kernel modules.
 	LaneModules Lane = "modules"
+	// LaneKernel looks whether the kernel has what Docker cannot do without.
+	LaneKernel Lane = "kernel"
 	// LaneCertificates makes what TLS needs.
 	LaneCertificates Lane = "certificates"
 	// LaneContainerd starts containerd.
@@ -28,6 +30,7 @@ const (
 var lanes = []LaneInfo{
 	{Name: LaneSystem},
 	{Name: LaneModules, After: []Lane{LaneSystem}},
+	{Name: LaneKernel, After: []Lane{LaneSystem, LaneModules}},
 	{Name: LaneCertificates, After: []Lane{LaneSystem}},
 	// containerd looks at its start which snapshotters work, and overlay may be a module.
 	{Name: LaneContainerd, After: []Lane{LaneSystem, LaneModules}},
@@ -48,7 +51,7 @@ func (p *Plan) Lanes() []LaneInfo {
 	var list []LaneInfo
 	for _, l := range lanes {
 		if used[l.Name] {
-			l.After = slices.DeleteFunc(slices.Clone(l.After), func(n Lane) bool { return !used[n] })
+			l.After = slices.DeleteFunc(slices.Clone(l.After), func(n Lane) bool { return !used[n] || l.Name == LaneKernel && p.kernelAtOnce })
 			list = append(list, l)
 		}
 	}

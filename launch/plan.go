@@ -91,6 +91,8 @@ type Plan struct {
 	// hosts are the addresses of the API where the user names none; opened gets the descriptors of their sockets.
 	hosts  []string
 	opened *[]int
+	// kernelAtOnce tells that the look at the kernel waits for nothing.
+	kernelAtOnce bool
 	// lock keeps other launchers off the data-root.
 	lock *heldLock
 	// inFront are the folders that go in front of the daemon's PATH, with what for.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dockerlaunch/dockerlaunch/cgroups"
 	"github.com/dockerlaunch/dockerlaunch/launch/check"
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 	"github.com/dockerlaunch/dockerlaunch/launch/finding"
@@ -100,7 +101,7 @@ func (p *Plan) refusals(report *check.Report, otherDataRoot bool) {
 			continue
 		}
 		switch kind {
-		case "program", "PID", "privileges", "cgroups":
+		case "program", "PID", "privileges", "cgroups", "storage":
 		case "data-root":
 			if !otherDataRoot {
 				refuse(report, "storage.data-root", s.Note)
@@ -129,13 +130,15 @@ func refuse(report *check.Report, id, note string) {
 	report.Findings = append(report.Findings, f)
 }
 
-// JudgeKernel looks, once modules are loaded, whether the kernel has what no daemon does without. Its configuration is read only
-// where one of the wanted modules did not come: what is fatal there is fatal to `dockerlaunch check`, in the same words.
+// JudgeKernel looks whether the kernel has what no daemon does without: its release, namespaces and cgroups in any case, and its
+// configuration where one of the wanted modules did not come, or where none can come as all is built in. What is fatal there is
+// fatal to `dockerlaunch check`, in the same words.
 type JudgeKernel struct {
 	Habitat host.Habitat `json:"habitat"`
 
-	wants   []modules.Want
 	request check.Request
+	wants   []modules.Want // nil where the kernel loads none
+	known   *check.Known   // nil where it has to be observed first
 	without []string
 }
 
@@ -144,23 +147,55 @@ func (j JudgeKernel) String() string {
 	return "look whether the kernel has what Docker cannot do without"
 }
 
-// Apply looks. The error has the finding's words.
+// Apply looks. The error has the findings' words.
 func (j JudgeKernel) Apply(context.Context) (kept bool, err error) {
-	has, err := observeModules()
-	if err != nil || haveAll(j.wants, has) {
-		return true, err
+	known := j.known
+	if known == nil {
+		seen, err := check.See()
+		if err != nil {
+			return true, err
+		}
+		known = &seen
 	}
-	fatal, err := check.FatalKernel(&j.request, j.Habitat)
+	fatal := check.Fatal(&j.request, known)
+	has, err := j.hasAll()
 	if err != nil {
-		return true, nil //nolint:nilerr // a configuration that cannot be read is no reason not to start the daemon
+		return true, errors.Join(sentences(fatal, j.without), err)
 	}
-	var errs []error
-	for _, f := range fatal {
-		if !slices.Contains(j.without, f.ID) {
-			errs = append(errs, errors.New(f.Sentence()+". To start all the same: dockerlaunch --without "+f.ID))
+	if !has {
+		// A configuration that cannot be read is no reason not to start the daemon.
+		if more, err := check.FatalKernel(&j.request, known); err == nil {
+			fatal = append(fatal, more...)
 		}
 	}
-	return true, errors.Join(errs...)
+	return true, sentences(fatal, j.without)
+}
+
+// hasAll tells whether all modules that are wanted are in the kernel, as far as it says so.
+func (j JudgeKernel) hasAll() (bool, error) {
+	if j.wants == nil {
+		return false, nil
+	}
+	has, err := observeModules()
+	return err == nil && haveAll(j.wants, has), err
+}
+
+// sentences is what is fatal and not waived, each once, as an error; nil where nothing is.
+func sentences(fatal []finding.Finding, without []string) error {
+	var errs []error
+	told := slices.Clone(without)
+	for _, f := range fatal {
+		if !slices.Contains(told, f.ID) {
+			told = append(told, f.ID)
+			errs = append(errs, errors.New(waivable(f)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// waivable is the sentence of a fatal finding, and how to start all the same.
+func waivable(f finding.Finding) string {
+	return f.Sentence() + ". To start all the same: dockerlaunch --without " + f.ID
 }
 
 // haveAll tells whether the kernel has all of the modules that are wanted, as far as it says so.
@@ -173,27 +208,65 @@ func haveAll(wants []modules.Want, has map[string]bool) bool {
 	return true
 }
 
-// judgeKernel plans the look at the kernel, behind the modules.
+// judgeKernel plans the look at the kernel, behind the modules, or beside all else where there are none to wait for.
 func (p *Plan) judgeKernel(c Config, e daemon.Effective, f Facts) {
 	if !p.isDockerd {
 		return
 	}
-	const why = "without some of its options no container starts"
-	if f.ProcMounted && !f.Host.LoadableModules {
-		// What such a kernel has is built in and shows nowhere, and reading its configuration would cost each start 500 calls.
-		p.add(Step{Name: "kernel", Why: why, Required: true, Verdict: Skip, Note: "it has no loadable modules: dockerlaunch check reads its configuration"})
-		return
+	j := JudgeKernel{
+		Habitat: f.Host.Habitat, without: c.Without,
+		request: check.Request{For: f.Host.Habitat, Cgroup: c.Cgroup, Daemon: e, Path: c.path(), Variant: p.variant()},
 	}
-	wants := WantedModules(firewallOf(e, p.iptables.Program(f.IPTables)))
-	if haveAll(wants, f.Modules) {
-		p.add(Step{Name: "kernel", Why: why, Required: true, Verdict: Keep, Note: "all modules that Docker uses are in the kernel"})
-		return
+	if !f.ProcMounted || f.Host.LoadableModules {
+		j.wants = WantedModules(firewallOf(e, p.iptables.Program(f.IPTables)))
 	}
-	p.add(Step{
-		Name: "kernel", Why: why, Required: true, Verdict: Do,
-		Action: JudgeKernel{
-			Habitat: f.Host.Habitat, wants: wants, without: c.Without,
-			request: check.Request{For: f.Host.Habitat, Cgroup: c.Cgroup, Daemon: e, Path: c.path(), Variant: p.variant()},
-		},
-	})
+	// What is mounted by then changes what the cgroups say.
+	if f.ProcMounted && f.Cgroups.Mode != cgroups.None {
+		j.known = &check.Known{Host: f.Host, Cgroups: f.Cgroups}
+	}
+	p.kernelAtOnce = j.known != nil && j.wants == nil
+	lane := p.lane
+	p.lane = LaneKernel
+	p.add(Step{Name: "kernel", Why: "without some of its options no container starts", Required: true, Verdict: Do, Action: j})
+	p.lane = lane
+}
+
+// TryStorage mounts an overlay in the data-root, where nothing else tells whether a driver works that the daemon cannot do without.
+type TryStorage struct {
+	Root string `json:"root"`
+
+	request check.Request
+	storage check.StorageFacts
+	without []string
+}
+
+// String tells what Apply does.
+func (t TryStorage) String() string {
+	return "mount an overlay in " + t.Root + ", which has " + t.storage.FSType
+}
+
+// Apply tries. The error has the words of `dockerlaunch check`.
+func (t TryStorage) Apply(context.Context) (kept bool, err error) {
+	trial, err := check.TryOverlay(t.Root)
+	if err != nil {
+		return true, nil //nolint:nilerr // what cannot be tried is not known to fail
+	}
+	t.storage.Trial = &trial
+	fatal, _ := check.FatalStorage(&t.request, &t.storage)
+	return true, sentences(fatal, t.without)
+}
+
+// driver plans the look at the storage driver that the daemon takes.
+func (p *Plan) driver(c Config, e daemon.Effective, f DaemonFacts, root string) {
+	const name, why = "storage driver", "dockerd does not start, or unpacks no image, where it does not work"
+	request := check.Request{Daemon: e, Path: c.path()}
+	s := check.StorageFacts{DataRoot: root, FSType: f.DataRootFS, Writable: f.DataRootWritable, Prior: f.PriorDrivers}
+	fatal, try := check.FatalStorage(&request, &s)
+	switch {
+	case slices.Contains(c.Without, "storage.driver"):
+	case len(fatal) > 0:
+		p.add(Step{Name: name, Why: why, Required: true, Verdict: Refuse, Note: waivable(fatal[0])})
+	case try:
+		p.add(Step{Name: name, Why: why, Required: true, Verdict: Do, Action: TryStorage{Root: root, request: request, storage: s, without: c.Without}})
+	}
 }

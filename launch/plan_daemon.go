@@ -102,6 +102,9 @@ func (p *Plan) settings(c Config, e daemon.Effective, f Facts) {
 	}
 	p.add(s)
 	if s.Verdict != Refuse {
+		if p.isDockerd {
+			p.driver(c, e, f.Daemon, root.Path)
+		}
 		p.dataRoot(c, e, root.Path)
 	}
 

@@ -94,7 +94,7 @@ func TestPlanOfAPreparedSystem(t *testing.T) {
 	for _, s := range p.Steps {
 		// Limits are set always, since the Go runtime would put them back; and processes may come into the root cgroup
 		// at any time.
-		always := []string{"limits", "data-root lock", "files left empty"}
+		always := []string{"kernel", "limits", "data-root lock", "files left empty"}
 		if s.Verdict != Keep && s.Verdict != Skip && !slices.Contains(always, s.Name) && !strings.HasPrefix(s.Name, "cgroup: ") {
 			t.Errorf("%s: %s (%s)", s.Name, s.Verdict, s.Note)
 		}

@@ -217,6 +217,18 @@ func TestPlanSteps(t *testing.T) {
 		"a kernel without modules": {
 			change: func(f *Facts) { f.Host.LoadableModules, f.Modules = false, nil }, step: "modules", verdict: Skip,
 		},
+		"data of two drivers": {
+			change: func(f *Facts) { f.Daemon.PriorDrivers = []string{"overlay2", "btrfs"} },
+			step:   "storage driver", verdict: Refuse, note: "To start all the same: dockerlaunch --without storage.driver",
+		},
+		"a driver for another filesystem": {
+			config: Config{Daemon: []string{"dockerd", "--storage-driver=zfs"}},
+			change: func(f *Facts) { f.Daemon.DataRootFS = "ext4" }, step: "storage driver", verdict: Refuse, note: "dockerd takes zfs",
+		},
+		"a driver that only a trial tells of": {
+			config: Config{Daemon: []string{"dockerd", "--storage-driver=overlay2"}},
+			change: func(f *Facts) { f.Daemon.DataRootFS = "ecryptfs" }, step: "storage driver", verdict: Do,
+		},
 		"no iptables": {
 			change: func(f *Facts) { delete(f.Programs, "iptables") }, step: "program iptables", verdict: Refuse, note: "--iptables=false",
 		},

@@ -90,7 +90,7 @@ func Judge(r *Request, f *Facts) *Report {
 		b.cgroups(r, f)
 	}
 	if f.Storage.Looked {
-		b.storage(r, f, &c)
+		b.storage(r, f)
 	}
 	if f.Programs != nil {
 		b.list = append(b.list, f.Programs...)

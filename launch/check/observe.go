@@ -218,7 +218,7 @@ func (f *Facts) observeStorage(r *Request) error {
 	case !s.Writable:
 		s.NoTrial = root + " is not writable"
 	default:
-		trial, err := tryOverlay(root)
+		trial, err := TryOverlay(root)
 		if err != nil {
 			s.NoTrial = err.Error()
 			break
@@ -228,9 +228,9 @@ func (f *Facts) observeStorage(r *Request) error {
 	return nil
 }
 
-// tryOverlay is storage.TryOverlay in a mount namespace of its own, in a thread that ends with it, so that nobody else sees the mount,
+// TryOverlay is storage.TryOverlay in a mount namespace of its own, in a thread that ends with it, so that nobody else sees the mount,
 // and none stays behind whatever becomes of this process. Where there may be no such namespace it is made without.
-func tryOverlay(root string) (t storage.Trial, err error) {
+func TryOverlay(root string) (t storage.Trial, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
-	"github.com/dockerlaunch/dockerlaunch/launch/kconfig"
 	"github.com/dockerlaunch/dockerlaunch/launch/storage"
 )
 
@@ -17,44 +16,57 @@ const goodPlace = "put the data-root on ext4, xfs or btrfs, so that overlay work
 // goodFilesystems are those that overlay works on; on others only a trial tells.
 const goodFilesystems = ",ext4,ext3,ext2/ext3,xfs,btrfs,f2fs,tmpfs,"
 
-func (b *book) storage(r *Request, f *Facts, c *kconfig.Conditions) {
+func (b *book) storage(r *Request, f *Facts) {
 	s := &f.Storage
 	b.dataRoot(f)
 	major := newestDocker
 	if f.User.Docker.Known() && !f.User.Docker.Dev {
 		major = f.User.Docker.Major
 	}
-	choice := storage.Choice{Major: major, Configured: c.StorageDriver, Remapped: c.UserNS, Prior: s.Prior, ZFS: s.ZFS, FUSE: s.FUSE}
-	choice.Snapshotter = snapshotter(r)
-	tried := s.Trial != nil
+	choice := choose(r, s, major)
 	how, note, fix := ok, "an overlay with two lower layers was mounted, and did what layers need (whiteouts, d_type)", ""
-	if tried {
-		choice.Trial = *s.Trial
-		if !s.Trial.Overlay {
-			how = offLost
-			note, fix, _ = strings.Cut(s.Trial.Reason, "; ")
-		}
-	} else {
-		choice.Trial = storage.Trial{FSType: s.FSType, Overlay: s.FSType == "" || listed(goodFilesystems, s.FSType)}
-		if !choice.Trial.Overlay {
-			choice.Trial.Reason = "overlay2 does not work on " + s.FSType
-		}
+	switch {
+	case s.Trial == nil:
 		how, note = unknown, "no trial mount: "+s.NoTrial
-	}
-	if how == offLost && fix == "" {
-		fix = goodPlace
+	case !s.Trial.Overlay:
+		how = offLost
+		if note, fix, _ = strings.Cut(s.Trial.Reason, "; "); fix == "" {
+			fix = goodPlace
+		}
 	}
 	b.add("storage.overlay", how, note, "overlay2, the driver that is best for nearly everybody", fix)
+	b.driver(s, choice)
+	b.leftovers(s, major)
+}
 
-	const noStart = "dockerd does not start"
+// choose is what dockerd of a version has to choose a driver by. Where there was no trial mount, the filesystem tells.
+func choose(r *Request, s *StorageFacts, major int) storage.Choice {
+	c := storage.Choice{
+		Major: major, Configured: r.Daemon.StorageDriver(), Remapped: value(&r.Daemon, "userns-remap") != "", Prior: s.Prior,
+		Snapshotter: snapshotter(r), ZFS: s.ZFS, FUSE: s.FUSE,
+	}
+	if s.Trial != nil {
+		c.Trial = *s.Trial
+		return c
+	}
+	c.Trial = storage.Trial{FSType: s.FSType, Overlay: s.FSType == "" || listed(goodFilesystems, s.FSType)}
+	if !c.Trial.Overlay {
+		c.Trial.Reason = "overlay2 does not work on " + s.FSType
+	}
+	return c
+}
+
+// driver judges the driver that dockerd takes.
+func (b *book) driver(s *StorageFacts, choice storage.Choice) {
+	tried := s.Trial != nil
 	driver := storage.Choose(choice)
-	how, note = ok, "dockerd takes "+driver.Name+": "+driver.Why
-	lost := noStart
+	how, note, fix := ok, "dockerd takes "+driver.Name+": "+driver.Why, ""
+	lost := "dockerd does not start"
 	switch {
 	case driver.Fails && (tried || len(s.Prior) > 1 || choice.Trial.Overlay):
 		how, fix = offFatal, "name a driver that works with --storage-driver, or leave the choice to dockerd"
 	case driver.Name == "overlayfs" && tried && !choice.Trial.Overlay:
-		how, lost = offFatal, "every image: none can be unpacked"
+		how, lost, fix = offFatal, "every image: none can be unpacked", goodPlace
 	case (driver.Name == "btrfs" || driver.Name == "zfs") && s.FSType != driver.Name && s.FSType != "":
 		how, fix = offFatal, "take overlay2: "+driver.Name+" works only where the data-root is on it"
 	case driver.Name == "vfs":
@@ -67,7 +79,6 @@ func (b *book) storage(r *Request, f *Facts, c *kconfig.Conditions) {
 		note += "; " + driver.Warning
 	}
 	b.add("storage.driver", how, note, lost, fix)
-	b.leftovers(s, major)
 }
 
 // snapshotter is the feature containerd-snapshotter of the command line and of daemon.json; nil where neither speaks of it.

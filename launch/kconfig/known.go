@@ -38,6 +38,12 @@ var bugs = [...]bug{
 		lost: "device rules of containers, with a runc that does not work around a bug of bpf(2) in this kernel", fix: "use a current runc, or kernel 7.2 or later"},
 }
 
+// JudgeRelease returns the findings about the release of the running kernel that Judge has too, without its configuration. It does
+// not look at the system.
+func JudgeRelease(conditions Conditions) []finding.Finding {
+	return newJudgement(nil, conditions, nil).releases()
+}
+
 // releases are the findings about the kernel's release: whether it is new enough, for cgroup v2 and overlay2 too, and
 // its known bugs.
 func (j *judgement) releases() []finding.Finding {
