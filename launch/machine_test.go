@@ -30,6 +30,8 @@ const (
 	// readyLimit bounds the time from power on to a daemon that answers, under emulation on a busy machine.
 	readyLimit = 4 * time.Minute
 	powerLimit = 2 * time.Minute
+	// commandLimit bounds each command, of which the longest loads an image of 80 MB.
+	commandLimit = 5 * time.Minute
 )
 
 // boot starts a machine with the launcher under test and waits for its Docker.
@@ -56,10 +58,10 @@ func powerOn(t *testing.T, kernel, disk string, words ...string) *appliance {
 		t.Fatal(err)
 	}
 	o := vm.Options{
-		Kernel: k, Memory: 2000, Limit: 10 * time.Minute, Initramfs: image,
+		Kernel: k, Memory: 2000, Limit: 15 * time.Minute, Initramfs: image,
 		Files: []vm.File{{Path: "/usr/bin/dockerlaunch", From: launcher(t), Mode: 0o755}},
 		Trees: []vm.Tree{{Path: "/certs/server", From: filepath.Join(a.certs, "server")}},
-		NICs:  []string{"virtio-net-pci"}, Forward: []int{2376, 8080},
+		NICs:  []string{"virtio-net-pci"}, Forward: []int{2376, 8080, innerPort},
 		Outside: true, // or QEMU's DHCP names neither a gateway nor a name server
 		Cmdline: append([]string{"DOCKER_TLS_CERTDIR=/certs"}, words...),
 	}
@@ -104,7 +106,7 @@ func (a *appliance) try(stdin io.Reader, args ...string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), powerLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(tree, "lib64/ld-linux-x86-64.so.2"),
 		append([]string{"--library-path", filepath.Join(tree, "usr/lib/x86_64-linux-gnu"), filepath.Join(tree, "usr/bin/docker")}, args...)...)
@@ -170,6 +172,20 @@ func clean(t *testing.T, disk string) {
 	}
 }
 
+// onDisk is what a file of a disk holds, seen from outside.
+func onDisk(t *testing.T, disk, file string) string {
+	t.Helper()
+	debugfs, err := exec.LookPath("debugfs")
+	if err != nil {
+		testenv.Missing(t, err.Error())
+	}
+	out, err := exec.Command(debugfs, "-R", "cat "+file, disk).Output()
+	if err != nil {
+		t.Errorf("debugfs: %v", err)
+	}
+	return string(out)
+}
+
 // blankDisk is a disk that nobody has written to.
 func blankDisk(t *testing.T) string {
 	t.Helper()
@@ -216,8 +232,9 @@ func TestMachine(t *testing.T) {
 	})
 	t.Run("published port", func(t *testing.T) {
 		a.docker(t, "run", "-d", "--name", "web", "--restart", "always", "-p", "8080:80", "probe", "serve", ":80", "hello from the machine")
-		a.hears(t, "hello from the machine")
+		a.hears(t, 8080, "hello from the machine")
 	})
+	t.Run("docker in docker", func(t *testing.T) { a.dockerInDocker(t) })
 	t.Run("a misspelt option is told with the right one", func(t *testing.T) {
 		if !strings.Contains(a.Console(), "there is no option formt, and it is left out; the nearest is format") {
 			t.Errorf("the console does not say so:\n%s", a.Console())
@@ -239,7 +256,7 @@ func TestMachine(t *testing.T) {
 		if got := a.docker(t, "run", "--rm", "-v", "words:/words", "probe", "cat", "/words/file"); got != "last words" {
 			t.Errorf("the container's last words are %q", got)
 		}
-		a.hears(t, "hello from the machine")
+		a.hears(t, 8080, "hello from the machine")
 	})
 	if err := a.CtrlAltDel(); err != nil {
 		t.Fatal(err)
@@ -252,9 +269,9 @@ func TestMachine(t *testing.T) {
 }
 
 // hears waits until the published port says what it should.
-func (a *appliance) hears(t *testing.T, want string) {
+func (a *appliance) hears(t *testing.T, port int, want string) {
 	t.Helper()
-	address, err := a.Forwarded(8080)
+	address, err := a.Forwarded(port)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,13 +312,14 @@ func (a *appliance) killDaemon(t *testing.T, times int) {
 	if err != nil || got != 0 {
 		t.Errorf("there are %d zombies, %v", got, err)
 	}
-	a.hears(t, "hello from the machine") // restart=always
+	a.hears(t, 8080, "hello from the machine") // restart=always
 }
 
 // TestMachineOldKernel boots another kernel, with cgroup v1, and ends it by SIGTERM to PID 1.
 func TestMachineOldKernel(t *testing.T) {
 	t.Parallel()
-	a := boot(t, "6.1", "", "dockerlaunch.cgroup=v1", "dockerlaunch.data=none")
+	disk := blankDisk(t)
+	a := boot(t, "6.1", disk, "dockerlaunch.cgroup=v1", "dockerlaunch.format=blank")
 	a.importProbe(t)
 	if got := a.docker(t, "info", "--format", "{{.CgroupVersion}} {{.Driver}}"); got != "1 overlay2" {
 		t.Errorf("docker info says %s", got)
@@ -309,20 +327,28 @@ func TestMachineOldKernel(t *testing.T) {
 	if got := a.docker(t, "run", "--rm", "--memory", "33554432", "probe", "cat", "/sys/fs/cgroup/memory/memory.limit_in_bytes"); got != "33554432" {
 		t.Errorf("inside the container the limit is %s", got)
 	}
+	a.docker(t, "run", "-d", "--name", "writer", "-v", "words:/words", "probe", "last", "/words/file", "last words")
 	// The client loses its daemon while it waits.
 	if out, err := a.try(nil, "run", "--rm", "--privileged", "--pid=host", "probe", "kill", "15", "init"); err == nil {
 		t.Logf("killed: %s", out)
 	}
 	a.off(t)
+	if !strings.Contains(a.Console(), "going down: reboot") {
+		t.Errorf("the console does not say that the machine reboots:\n%s", a.Console())
+	}
+	clean(t, disk)
+	if got := onDisk(t, disk, "/volumes/words/_data/file"); got != "last words\n" {
+		t.Errorf("the container's last words are %q", got)
+	}
 }
 
 // TestMachineThatPanics: a mistake in a goroutine of the launcher ends in a message and a reboot, and never in the kernel's
-// own panic.
+// own panic. Before that, a machine without a disk has said loudly what that means.
 func TestMachineThatPanics(t *testing.T) {
 	t.Parallel()
-	a := powerOn(t, "6.12", "", "dockerlaunch.data=none", "dockerlaunch.panic-after=1s")
+	a := powerOn(t, "6.12", "", "dockerlaunch.panic-after=1s")
 	a.off(t)
-	for _, want := range []string{"asked for by the option panic-after", "please report it", "reboot"} {
+	for _, want := range []string{"images, containers and volumes are lost when this machine stops", "asked for by the option panic-after", "please report it", "reboot"} {
 		if !strings.Contains(a.Console(), want) {
 			t.Errorf("the console does not say %q:\n%s", want, a.Console())
 		}

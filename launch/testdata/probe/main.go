@@ -3,6 +3,7 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/signal"
@@ -15,7 +16,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fail(fmt.Errorf("usage: probe cat|first|serve|dial|wait|last|kill|zombies|limit ARGS"))
+		fail(fmt.Errorf("usage: probe cat|first|serve|dial|wait|last|kill|zombies|traces|limit ARGS"))
 	}
 	args := os.Args[2:]
 	switch os.Args[1] {
@@ -94,6 +95,29 @@ func main() {
 			}
 		}
 		fmt.Println(count)
+	case "traces": // TEXT: the machine's mounts, control groups and processes that have it, in a container with its processes
+		mounts, err := os.ReadFile("/proc/1/mountinfo")
+		fail(err)
+		for line := range strings.Lines(string(mounts)) {
+			if strings.Contains(line, args[0]) {
+				fmt.Print("mount ", line)
+			}
+		}
+		fail(filepath.WalkDir("/proc/1/root/sys/fs/cgroup", func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.IsDir() && strings.Contains(path, args[0]) {
+				fmt.Println("cgroup", path)
+			}
+			return nil // one that goes away meanwhile is not there
+		}))
+		groups, err := filepath.Glob("/proc/[0-9]*/cgroup")
+		fail(err)
+		for _, group := range groups {
+			text, err := os.ReadFile(group)
+			if err == nil && strings.Contains(string(text), args[0]) {
+				comm, err := os.ReadFile(filepath.Join(filepath.Dir(group), "comm"))
+				fmt.Println("process", strings.TrimSpace(string(comm)), strings.TrimSpace(string(text)), err)
+			}
+		}
 	case "limit": // the limit of open files; the Go runtime raises its own soft one, so that /proc of the parent is no help
 		var l syscall.Rlimit
 		fail(syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l))
