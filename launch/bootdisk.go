@@ -253,8 +253,12 @@ func (m *MountRoot) Apply(ctx context.Context) (kept bool, err error) {
 			found = append(found, disk)
 		}
 	}
-	if len(found) != 1 {
-		return false, fmt.Errorf("root=%s means %d disks, and is to mean one (waited %v); there are %v", m.Spec, len(found), wait, disks)
+	switch len(found) {
+	case 0:
+		return false, fmt.Errorf("no disk is root=%s, after a wait of %v; there are %v", m.Spec, wait, disks)
+	case 1:
+	default:
+		return false, fmt.Errorf("root=%s is to mean one disk, and means %d: %v", m.Spec, len(found), found)
 	}
 	return false, mountRoot(ctx, found[0], line.RootFSType(), line.RootFlags(), line.RootReadOnly())
 }
