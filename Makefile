@@ -21,7 +21,7 @@ FUZZTIME     ?= 2s
 # make soak: how many power cuts.
 N            ?= 20
 # make bench: the benchmarks that this matches (BENCHMARK or BENCHMARK/VARIANT, regular expressions), rounds in place of their
-# own numbers, and other entrypoints to compare (NAME=PATH [ARG...], several with commas between).
+# own numbers, and other entrypoints to compare (NAME=[VARIABLE=VALUE...] PATH [ARG...], several with commas between).
 ONLY         ?=
 RUNS         ?=
 PEER         ?=
@@ -146,12 +146,20 @@ soak: initramfs ## cut a machine's power N times while containers write, and loo
 	scripts/fetch-qemu qemu
 	SOAK_CUTS='$(N)' go test -count=1 -timeout 0 -v -run '^TestPowerCuts$$' ./internal/soak | grep -v '^  vm|'
 
+# An older Docker, for the same measurements.
+build/bench/bookworm: build packages
+	scripts/fetch-packages --suite $(@F) --dest build/packages/$(@F) $$(build/bin/mkimage packages --suite $(@F) --without-git)
+	build/bin/mkimage rootfs --packages build/packages/$(@F) --launcher build/dockerlaunch --out $@ --without-git >/dev/null
+.PHONY: build/bench/bookworm
+
 .PHONY: bench
-bench: rootfs ## paired measurements against bare dockerd, kmod and PEER=NAME=PATH, into build/bench.json (ONLY=, RUNS=)
-# Without QEMU's trees, as on a machine without a network, the comparisons with kmod are left out, and named.
-	scripts/fetch-qemu kmod kernel-6.12-full || true
+bench: rootfs ## paired measurements against bare dockerd, kmod, busybox and PEER=NAME=PATH, into build/bench.json (ONLY=, RUNS=)
+# What cannot be had, as on a machine without a network, is left out, and named.
+	@$(MAKE) -s build/bench/bookworm || true
+	scripts/fetch-qemu qemu kmod busybox kernel-6.12 kernel-6.12-full || true
 	CGO_ENABLED=0 go build -o build/bin/bench ./cmd/bench
-	@build/bin/bench $(if $(ONLY),--only '$(ONLY)') $(if $(RUNS),--runs '$(RUNS)') $(if $(PEER),--peer '$(PEER)')
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/bin/bench-probe ./internal/bench/boot/probe
+	@build/bin/bench --also build/bench/bookworm $(if $(ONLY),--only '$(ONLY)') $(if $(RUNS),--runs '$(RUNS)') $(if $(PEER),--peer '$(PEER)')
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, govulncheck, shellcheck

@@ -14,8 +14,10 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/internal/bench"
 	"github.com/dockerlaunch/dockerlaunch/internal/bench/habitat"
@@ -37,16 +39,14 @@ func main() {
 // config is where things are, and what is compared.
 type config struct {
 	root, launcher, kmod, modules string
+	busybox, probe                string
+	also                          []string // more root trees
 	peers                         []peer
+	scratch                       string // a folder that goes at the end
+	looked                        []tree
 }
 
-// peer is another entrypoint.
-type peer struct {
-	name string
-	argv []string // on the host; the first is brought inside
-}
-
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	c := config{}
 	o := bench.Options{Log: stderr}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
@@ -55,7 +55,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.StringVar(&c.launcher, "launcher", "build/dockerlaunch", "the launcher")
 	f.StringVar(&c.kmod, "kmod", "build/vm/kmod", "the tree with kmod")
 	f.StringVar(&c.modules, "modules", "build/vm/kernel-6.12-full/modules", "a folder of modules with its index")
+	f.StringVar(&c.busybox, "busybox", "build/vm/busybox/usr/bin/busybox", "a static busybox, for the init that the launcher is compared with")
+	f.StringVar(&c.probe, "probe", "build/bin/bench-probe", "internal/bench/boot/probe, built static")
 	out := f.String("out", "build/bench.json", "where the report goes, as JSON")
+	limit := f.Duration("limit", time.Hour, "end with what was measured after this time")
 	list := f.Bool("list", false, "print the benchmarks and their variants, and run nothing")
 	f.IntVar(&o.Runs, "runs", 0, "rounds of each benchmark, in place of its own number")
 	f.Func("only", "run the benchmarks, and with a / their variants, that match `REGEXP[/REGEXP]`", func(text string) (err error) {
@@ -65,16 +68,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		return err
 	})
-	f.Func("peer", "compare another entrypoint, `NAME=PATH [ARG...]`; its arguments are \"dockerd\" where none are given; may be repeated", func(text string) error {
-		return c.addPeer(text)
+	f.Func("also", "measure starts on this root tree as well, a `folder`; may be repeated", func(text string) error {
+		abs, err := filepath.Abs(text)
+		c.also = append(c.also, abs)
+		return err
 	})
+	f.Func("peer", "compare another entrypoint, `NAME=[VARIABLE=VALUE...] PATH [ARG...]`: a program, or FOLDER:PATH for one in a folder that is laid over "+
+		"the root tree; its argument is dockerd where none is given; may be repeated, also with a comma", c.addPeers)
 	if err := f.Parse(args); err != nil {
 		return err
 	}
 	if f.NArg() > 0 {
 		return fmt.Errorf("what is %q? flags are all it takes", f.Args())
 	}
-	for _, path := range []*string{&c.root, &c.launcher, &c.kmod, &c.modules, out} {
+	for _, path := range []*string{&c.root, &c.launcher, &c.kmod, &c.modules, &c.busybox, &c.probe, out} {
 		abs, err := filepath.Abs(*path)
 		if err != nil {
 			return err
@@ -90,14 +97,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return nil
 	}
 	// Beside the root tree, so that data-roots lie on a disk as they do in earnest, and not on a tmpfs.
-	scratch, err := os.MkdirTemp(filepath.Dir(*out), "bench-")
-	if err != nil {
+	if c.scratch, err = os.MkdirTemp(filepath.Dir(*out), "bench-"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(scratch)
-	if err := os.Setenv("TMPDIR", scratch); err != nil {
+	defer func() { err = errors.Join(err, os.RemoveAll(c.scratch)) }()
+	if err := os.Setenv("TMPDIR", c.scratch); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, *limit, fmt.Errorf("they took longer than %v (--limit)", *limit))
+	defer cancel()
 	versions := c.versions(ctx)
 	report, err := bench.Run(ctx, c.benchmarks(), o)
 	report.Machine.Versions = versions
@@ -107,32 +115,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return errors.Join(err, report.WriteTable(stdout), report.WriteJSON(*out))
 }
 
-func (c *config) addPeer(text string) error {
-	for line := range strings.SplitSeq(text, ",") {
-		if strings.TrimSpace(line) == "" {
-			continue
-		}
-		name, command, ok := strings.Cut(strings.TrimSpace(line), "=")
-		argv := strings.Fields(command)
-		if !ok || name == "" || len(argv) == 0 {
-			return fmt.Errorf("%q is not NAME=PATH", line)
-		}
-		if st, err := os.Stat(argv[0]); err != nil {
-			return err
-		} else if !st.Mode().IsRegular() || st.Mode()&0o111 == 0 {
-			return fmt.Errorf("%s is no program", argv[0])
-		}
-		if len(argv) == 1 {
-			argv = append(argv, "dockerd")
-		}
-		c.peers = append(c.peers, peer{name, argv})
-	}
-	return nil
-}
-
 // benchmarks is the registry.
 func (c *config) benchmarks() []bench.Benchmark {
-	return append(append(append(c.moduleBenchmarks(), c.checkBenchmarks()...), c.launchBenchmarks()...), c.manyBenchmarks()...)
+	return slices.Concat(c.moduleBenchmarks(), c.checkBenchmarks(), c.launchBenchmarks(), c.manyBenchmarks(), c.bootBenchmarks())
 }
 
 // versions asks the programs that are compared.
@@ -148,14 +133,16 @@ func (c *config) versions(ctx context.Context) []bench.Version {
 	}
 	add("commit", "git", "-C", filepath.Dir(c.launcher), "describe", "--always", "--dirty", "--abbrev=12")
 	add("dockerlaunch", c.launcher, "version")
-	for _, program := range []string{"dockerd", "containerd"} {
-		add(program, "chroot", c.root, "/usr/bin/"+program, "--version")
+	for _, t := range c.trees() {
+		for _, program := range []string{"dockerd", "containerd"} {
+			add(program+t.suffix, "chroot", t.root, "/usr/bin/"+program, "--version")
+		}
 	}
 	for _, variant := range c.kmodCommand() {
 		add("kmod", append(variant, "--version")...)
 	}
 	for _, p := range c.peers {
-		versions = append(versions, bench.Version{Program: p.name, Version: strings.Join(p.argv, " ")})
+		versions = append(versions, bench.Version{Program: p.name, Version: strings.Join(append(p.env, p.argv...), " ")})
 	}
 	return versions
 }

@@ -27,19 +27,19 @@ func (c *config) manyBenchmarks() []bench.Benchmark {
 			b.Runs = 3
 		}
 		for _, e := range c.entries() {
-			if e.tls {
-				continue
+			if e.tls != tlsNone || e.needs != "" {
+				continue // which differ by what one start shows as well
 			}
-			o, missing := c.habitat(e)
-			b.Variants = append(b.Variants, bench.Variant{Name: e.name, Missing: missing, Run: c.started(o, n)})
+			s := c.on(c.trees()[0], e)
+			b.Variants = append(b.Variants, bench.Variant{Name: e.name, Missing: s.missing, Prepare: s.prepare, Run: startedAtOnce(s.options, n)})
 		}
 		list = append(list, b)
 	}
 	return list
 }
 
-// started measures n starts at once.
-func (c *config) started(o habitat.Options, n int) func(context.Context) ([]bench.Figure, error) {
+// startedAtOnce measures n starts at once.
+func startedAtOnce(o habitat.Options, n int) func(context.Context) ([]bench.Figure, error) {
 	return func(ctx context.Context) (figures []bench.Figure, err error) {
 		ctx, cancel := context.WithTimeout(ctx, readyLimit+time.Duration(n)*10*time.Second)
 		defer cancel()
@@ -49,7 +49,7 @@ func (c *config) started(o habitat.Options, n int) func(context.Context) ([]benc
 		}
 		o := o
 		o.Gate = gate
-		habitats, err := c.startAll(ctx, o, n)
+		habitats, err := startAll(ctx, o, n)
 		defer func() { err = errors.Join(err, closeAll(habitats)) }()
 		// Opened also after an error, for those that wait.
 		if err := errors.Join(err, open()); err != nil {
@@ -81,10 +81,10 @@ func (c *config) started(o habitat.Options, n int) func(context.Context) ([]benc
 }
 
 // startAll prepares habitats; those that it made are returned also with an error.
-func (c *config) startAll(ctx context.Context, o habitat.Options, n int) ([]*habitat.Habitat, error) {
+func startAll(ctx context.Context, o habitat.Options, n int) ([]*habitat.Habitat, error) {
 	var habitats []*habitat.Habitat
 	for range n {
-		h, err := c.start(ctx, o)
+		h, err := habitat.Start(ctx, o)
 		if err != nil {
 			return habitats, err
 		}

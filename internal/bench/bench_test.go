@@ -124,6 +124,7 @@ func TestRun(t *testing.T) {
 	for _, want := range []string{
 		"work: some work", "not run: c: no such program", "failed: b, 1 times; the last: it broke", "0.500 to 0.500", "3 of 3",
 		"met: wall of b at most 0.500 of a: it is 0.500", "NOT MET: wall of b at most 14.0 ms: it is 15.0",
+		"\n1 of 2 budgets are met\n  not measured: work/c\n  not measured: work/d\n  NOT MET: work: wall of b at most 14.0 ms: it is 15.0\n",
 	} {
 		if !strings.Contains(table.String(), want) {
 			t.Errorf("the table does not say %q:\n%s", want, table.String())

@@ -85,8 +85,38 @@ func (r *Report) WriteTable(w io.Writer) error {
 		}
 		b.writeRest(w)
 	}
-	_, err := fmt.Fprintf(w, "\n%.0f s in all\n", r.TookSeconds)
+	_, err := fmt.Fprintf(w, "\n%s%.0f s in all\n", r.summary(), r.TookSeconds)
 	return err
+}
+
+// summary counts the budgets, and names those that are not met and what was not measured, so that nobody has to look for them.
+func (r *Report) summary() string {
+	var b strings.Builder
+	met, all := 0, 0
+	for _, result := range r.Benchmarks {
+		for _, v := range result.Variants {
+			if len(v.Figures) == 0 {
+				fmt.Fprintf(&b, "  not measured: %s/%s\n", result.Name, v.Name)
+			}
+		}
+		for _, budget := range result.Budgets {
+			if all++; budget.Met {
+				met++
+			} else {
+				fmt.Fprintf(&b, "  NOT MET: %s: %s\n", result.Name, budget)
+			}
+		}
+	}
+	return fmt.Sprintf("%d of %d budgets are met\n%s", met, all, b.String())
+}
+
+// String is the budget in words.
+func (b BudgetResult) String() string {
+	of := " " + b.Unit
+	if b.Against != "" {
+		of = " of " + b.Against
+	}
+	return fmt.Sprintf("%s of %s at most %s%s: it is %s", b.Figure, b.Variant, number(b.AtMost), of, number(b.Value))
 }
 
 func (b *Result) writeRest(w io.Writer) {
@@ -103,11 +133,7 @@ func (b *Result) writeRest(w io.Writer) {
 		if !budget.Met {
 			verdict = "NOT MET"
 		}
-		of := " " + budget.Unit
-		if budget.Against != "" {
-			of = " of " + budget.Against
-		}
-		fmt.Fprintf(w, "  %s: %s of %s at most %s%s: it is %s\n", verdict, budget.Figure, budget.Variant, number(budget.AtMost), of, number(budget.Value))
+		fmt.Fprintf(w, "  %s: %s\n", verdict, budget)
 	}
 }
 

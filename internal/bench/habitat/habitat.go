@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/dockerlaunch/dockerlaunch/internal/bench/ping"
 	"github.com/dockerlaunch/dockerlaunch/internal/sandbox"
 )
 
@@ -102,9 +104,14 @@ func (h *Habitat) stamp(path string) (int64, bool) {
 // Ready waits until the daemon answers /_ping with 200 on its unix socket, and returns how long after the execution of the
 // program that was. It asks every interval.
 func (h *Habitat) Ready(ctx context.Context, interval time.Duration) (time.Duration, error) {
-	socket := fmt.Sprintf("/proc/%d/root/run/docker.sock", h.box.PID())
+	socket := h.Path("/run/docker.sock")
+	return h.ReadyBy(ctx, interval, func(ctx context.Context) error { return ping.Unix(ctx, socket) })
+}
+
+// ReadyBy is Ready for another way to ask; a nil error of it means yes.
+func (h *Habitat) ReadyBy(ctx context.Context, interval time.Duration, ask func(context.Context) error) (time.Duration, error) {
 	for {
-		if ping(ctx, socket) == nil { // until it is there, every kind of failure is to be expected
+		if ask(ctx) == nil { // until it is there, every kind of failure is to be expected
 			now := monotonic()
 			if begin, ok := h.stamp(startPath); ok {
 				return since(begin, now), nil
@@ -171,7 +178,12 @@ func (h *Habitat) Resident() (int64, error) {
 }
 
 // Addr is the habitat's address, which the host reaches.
-func (h *Habitat) Addr() string { return h.box.Addr().String() }
+func (h *Habitat) Addr() netip.Addr { return h.box.Addr() }
+
+// Path is where the host finds a file of what PID 1 sees, as long as that runs.
+func (h *Habitat) Path(inside string) string {
+	return fmt.Sprintf("/proc/%d/root%s", h.box.PID(), inside)
+}
 
 // Output is the last lines of what the program wrote.
 func (h *Habitat) Output() []string { return h.box.Output() }

@@ -1,4 +1,6 @@
-package habitat
+// Package ping asks a daemon whether it is ready, with as little work of its own as can be: what asks often must not take the
+// processor from what it asks.
+package ping
 
 import (
 	"bytes"
@@ -11,9 +13,10 @@ import (
 
 var request = []byte("GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n")
 
-// ping asks a daemon's unix socket once. Where someone listens, it waits for an answer: a launcher may listen before the
-// daemon does. It makes the calls itself, which costs the machine less than a client of HTTP.
-func ping(ctx context.Context, socket string) error {
+// Unix asks a daemon's unix socket for /_ping once; nil means that it answered with 200. Where someone listens, it waits for an
+// answer until ctx ends: a launcher may listen before the daemon does. It makes the calls itself, which costs the machine less
+// than a client of HTTP.
+func Unix(ctx context.Context, socket string) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
