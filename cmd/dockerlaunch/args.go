@@ -3,11 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/dockerlaunch/dockerlaunch/cgroups"
 	"github.com/dockerlaunch/dockerlaunch/launch"
 	"github.com/dockerlaunch/dockerlaunch/launch/bootline"
+	"github.com/spf13/pflag"
 )
 
 // The verbs; launching needs no word.
@@ -80,23 +82,26 @@ const optionsFile = "/etc/dockerlaunch.conf"
 
 // flags returns the launcher's own flags. Each is also a key of the options file and, on a machine, of the kernel command
 // line.
-func (c *call) flags() *flagSet {
-	f := &flagSet{}
-	c.config.Cgroup = cgroups.WantAuto
-	f.boolean(&c.debug, "debug", "say what each step does")
-	f.add(codedValue{&c.config.Cgroup, &c.config.Cgroup}, "cgroup", "which cgroup hierarchies to mount: auto, v1, v2 or hybrid")
-	f.boolean(&c.config.Exec, "exec", "become the daemon, instead of starting it as a child and staying with it")
-	f.boolean(&c.config.Restart, "restart", "start a daemon that ends again, as is done on a machine always")
-	f.add(&listValue{&c.config.Without}, "without", "start although these are missing, `names` as the message has them, for example ps,git")
-	f.boolean(&c.config.NoRuntimeWrapper, "no-runtime-wrapper", "do not stand in front of runc where capabilities are missing here that containers ask for")
-	f.text(&c.config.Preload, "preload", "", "load the image archives in this `folder`, each once, when the daemon is ready; /usr/share/dockerlaunch/images where not given")
-	f.text(&c.config.Data, "data", "", "on a machine: the `disk` with the data-root, as LABEL=, UUID=, PARTLABEL=, PARTUUID= or /dev/; LABEL=docker-data where not given")
-	f.text(&c.config.Format, "format", "", "on a machine: \"blank\" lets a blank data disk be formatted; nothing else ever is")
-	f.add(&ipValue{&c.config.IPs}, "ip", "on a machine: what an interface is given, as ip= of the kernel command line has it; may be repeated")
-	f.text(&c.config.Hostname, "hostname", "", "on a machine: its name")
-	f.text(&c.config.StateDir, "state-dir", "", "on a machine: the folder for what outlives a boot, the clock and the entropy seed")
-	f.text(&c.config.RootMove, "root-move", launch.RootAuto, "on a machine: how to leave the initramfs: auto, copy (to a tmpfs of its own), bind, or keep")
-	f.duration(&c.config.PanicAfter, "panic-after", "panic after so long, to see what becomes of it").hidden = true
+func (c *call) flags() *pflag.FlagSet {
+	f := pflag.NewFlagSet("dockerlaunch", pflag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.SortFlags = false
+	f.Usage = func() {}
+	f.BoolVar(&c.debug, "debug", false, "say what each step does")
+	f.TextVar(&c.config.Cgroup, "cgroup", cgroups.WantAuto, "which cgroup hierarchies to mount: auto, v1, v2 or hybrid")
+	f.BoolVar(&c.config.Exec, "exec", false, "become the daemon, instead of starting it as a child and staying with it")
+	f.BoolVar(&c.config.Restart, "restart", false, "start a daemon that ends again, as is done on a machine always")
+	f.Var(&listValue{&c.config.Without}, "without", "start although these are missing, `names` as the message has them, for example ps,git")
+	f.BoolVar(&c.config.NoRuntimeWrapper, "no-runtime-wrapper", false, "do not stand in front of runc where capabilities are missing here that containers ask for")
+	f.StringVar(&c.config.Preload, "preload", "", "load the image archives in this `folder`, each once, when the daemon is ready; /usr/share/dockerlaunch/images where not given")
+	f.StringVar(&c.config.Data, "data", "", "on a machine: the `disk` with the data-root, as LABEL=, UUID=, PARTLABEL=, PARTUUID= or /dev/; LABEL=docker-data where not given")
+	f.StringVar(&c.config.Format, "format", "", "on a machine: \"blank\" lets a blank data disk be formatted; nothing else ever is")
+	f.Var(&ipValue{&c.config.IPs}, "ip", "on a machine: what an interface is given, as ip= of the kernel command line has it; may be repeated")
+	f.StringVar(&c.config.Hostname, "hostname", "", "on a machine: its name")
+	f.StringVar(&c.config.StateDir, "state-dir", "", "on a machine: the folder for what outlives a boot, the clock and the entropy seed")
+	f.StringVar(&c.config.RootMove, "root-move", launch.RootAuto, "on a machine: how to leave the initramfs: auto, copy (to a tmpfs of its own), bind, or keep")
+	f.DurationVar(&c.config.PanicAfter, "panic-after", 0, "panic after so long, to see what becomes of it")
+	f.Lookup("panic-after").Hidden = true
 	return f
 }
 
@@ -121,10 +126,10 @@ func parse(args []string) (*call, error) {
 	}
 	f := c.flags()
 	if c.verb == verbPlan {
-		f.boolean(&c.json, "json", "print JSON")
+		f.BoolVar(&c.json, "json", false, "print JSON")
 	}
 	own, daemon := split(f, args)
-	if err := f.parse(own); errors.Is(err, errHelp) {
+	if err := f.Parse(own); errors.Is(err, pflag.ErrHelp) {
 		return &call{verb: verbHelp}, nil
 	} else if err != nil {
 		return nil, err
@@ -135,21 +140,21 @@ func parse(args []string) (*call, error) {
 
 // split parts the launcher's own flags from the daemon's words, which begin at the first that is none of the launcher's
 // flags, or behind "--". A flag that only dockerd knows so goes to dockerd, as with other images that people start it from.
-func split(f *flagSet, args []string) (own, daemon []string) {
+func split(f *pflag.FlagSet, args []string) (own, daemon []string) {
 	for i := 0; i < len(args); i++ {
 		if args[i] == "--" {
 			return args[:i], args[i+1:]
 		}
 		name, ok := strings.CutPrefix(args[i], "--")
 		name, _, hasValue := strings.Cut(name, "=")
-		flag := f.lookup(name)
+		flag := f.Lookup(name)
 		if args[i] == "-h" || name == "help" {
 			return args[:i+1], nil
 		}
 		if !ok || flag == nil {
 			return args[:i], args[i:]
 		}
-		if !hasValue && !flag.bare() {
+		if !hasValue && flag.NoOptDefVal == "" {
 			i++
 		}
 	}
@@ -157,7 +162,7 @@ func split(f *flagSet, args []string) (own, daemon []string) {
 }
 
 func helpText() string {
-	return usage + new(call).flags().usages() + helpTail
+	return usage + new(call).flags().FlagUsages() + helpTail
 }
 
 // ipValue takes words in the form of the kernel's ip=.
@@ -175,7 +180,7 @@ func (v *ipValue) Type() string { return "ip" }
 
 func (v *ipValue) String() string { return "" }
 
-// listValue takes names with commas between them; several add up.
+// listValue takes names with commas between them; several add up. pflag's own, which reads CSV, would cost 20 KB.
 type listValue struct{ names *[]string }
 
 func (v *listValue) Set(text string) error {

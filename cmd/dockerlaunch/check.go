@@ -13,6 +13,7 @@ import (
 	"github.com/dockerlaunch/dockerlaunch/launch/finding"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
 	"github.com/dockerlaunch/dockerlaunch/launch/kconfig"
+	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 )
 
@@ -53,20 +54,24 @@ type checkCall struct {
 	fragment, json, verbose, help bool
 }
 
-func (c *checkCall) flags() *flagSet {
-	f := &flagSet{daemonFollows: true}
-	c.request.Cgroup = cgroups.WantAuto
-	f.text((*string)(&c.request.For), "for", "", "judge it as a machine (whose first process is the launcher), a container or a host (default: as what it is)")
-	f.text(&c.request.Docker, "docker-version", "", "judge it for this version of Docker (default: the one that is installed, else the newest)")
-	f.add(codedValue{&c.request.Cgroup, &c.request.Cgroup}, "cgroup", "judge it for cgroup v1, v2 or hybrid")
-	f.text(&c.request.DataRoot, "data-root", "", "judge this `folder` as the data-root")
-	f.text(&c.request.Root, "root", "", "judge another root tree, for example one just built")
-	f.text(&c.request.KernelConfig, "kernel-config", "", "judge the kernel of this `file`: a configuration, packed or not, or a kernel image with CONFIG_IKCONFIG")
-	f.text(&c.explain, "explain", "", "tell all there is to know about one kernel `option`")
-	f.boolean(&c.fragment, "fragment", "print a kernel configuration fragment that turns on what is missing")
-	f.boolean(&c.json, "json", "print JSON, as docs/check.schema.json has it")
-	f.boolean(&c.verbose, "verbose", "show also what is fine")
-	f.boolean(&c.help, "help", "show this").short = 'h'
+func (c *checkCall) flags() *pflag.FlagSet {
+	f := pflag.NewFlagSet(verbCheck, pflag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.SortFlags = false
+	f.Usage = func() {}
+	// The first word that is no flag begins the daemon's.
+	f.SetInterspersed(false)
+	f.StringVar((*string)(&c.request.For), "for", "", "judge it as a machine (whose first process is the launcher), a container or a host (default: as what it is)")
+	f.StringVar(&c.request.Docker, "docker-version", "", "judge it for this version of Docker (default: the one that is installed, else the newest)")
+	f.TextVar(&c.request.Cgroup, "cgroup", cgroups.WantAuto, "judge it for cgroup v1, v2 or hybrid")
+	f.StringVar(&c.request.DataRoot, "data-root", "", "judge this `folder` as the data-root")
+	f.StringVar(&c.request.Root, "root", "", "judge another root tree, for example one just built")
+	f.StringVar(&c.request.KernelConfig, "kernel-config", "", "judge the kernel of this `file`: a configuration, packed or not, or a kernel image with CONFIG_IKCONFIG")
+	f.StringVar(&c.explain, "explain", "", "tell all there is to know about one kernel `option`")
+	f.BoolVar(&c.fragment, "fragment", false, "print a kernel configuration fragment that turns on what is missing")
+	f.BoolVar(&c.json, "json", false, "print JSON, as docs/check.schema.json has it")
+	f.BoolVar(&c.verbose, "verbose", false, "show also what is fine")
+	f.BoolVarP(&c.help, "help", "h", false, "show this")
 	return f
 }
 
@@ -78,7 +83,7 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 	}
 	c := &checkCall{}
 	f := c.flags()
-	if err := f.parse(args); err != nil {
+	if err := f.Parse(args); err != nil {
 		return fail(err, checkPrompt)
 	}
 	switch c.request.For {
@@ -87,7 +92,7 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 		return fail(fmt.Errorf("--for %s: it is one of machine, container, host", c.request.For), checkPrompt)
 	}
 	for _, name := range []string{"root", "kernel-config", "data-root", "explain", "docker-version"} {
-		if flag := f.lookup(name); flag.changed && flag.value.String() == "" {
+		if flag := f.Lookup(name); flag.Changed && flag.Value.String() == "" {
 			return fail(fmt.Errorf("--%s needs a value", name), checkPrompt)
 		}
 	}
@@ -96,7 +101,7 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 	}
 	switch {
 	case c.help:
-		return output(checkUsage + f.usages() + checkTail)
+		return output(checkUsage + f.FlagUsages() + checkTail)
 	case c.explain != "":
 		text, err := kconfig.Explain(c.explain)
 		if err != nil {
@@ -104,7 +109,7 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 		}
 		return output(text)
 	}
-	c.config.Daemon, c.config.Environ = f.args, os.Environ()
+	c.config.Daemon, c.config.Environ = f.Args(), os.Environ()
 	report, err := launch.Check(&c.config, &c.request)
 	if err != nil {
 		return fail(err, "")

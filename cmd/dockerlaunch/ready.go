@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/launch/ready"
+	"github.com/spf13/pflag"
 )
 
 const (
@@ -30,24 +31,24 @@ const (
 // socket, whether it answers. Beside a daemon that serves TLS alone, whose clients have DOCKER_HOST=tcp://..., it is the
 // socket that is asked.
 func askReady(args []string, stdout, stderr io.Writer) int {
-	var f flagSet
-	var wait bool
-	var limit time.Duration
-	f.boolean(&wait, "wait", "")
-	f.duration(&limit, "timeout", "")
-	err := f.parse(args)
-	if errors.Is(err, errHelp) {
+	f := pflag.NewFlagSet("dockerlaunch ready", pflag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.Usage = func() {}
+	wait := f.Bool("wait", false, "")
+	limit := f.Duration("timeout", 0, "")
+	err := f.Parse(args)
+	if errors.Is(err, pflag.ErrHelp) {
 		return written(fmt.Fprint(stdout, helpText()))
 	}
 	var target ready.Target
 	switch {
 	case err != nil:
-	case len(f.args) > 1:
-		err = fmt.Errorf("ready takes one address, and got %q", f.args)
-	case limit < 0:
-		err = fmt.Errorf("--timeout %v: it is a time such as 10s", limit)
-	case len(f.args) == 1:
-		target, err = ready.ParseTarget(f.args[0])
+	case f.NArg() > 1:
+		err = fmt.Errorf("ready takes one address, and got %q", f.Args())
+	case *limit < 0:
+		err = fmt.Errorf("--timeout %v: it is a time such as 10s", *limit)
+	case f.NArg() == 1:
+		target, err = ready.ParseTarget(f.Arg(0))
 	default:
 		target, err = readyTarget(os.Getenv("DOCKER_HOST"))
 	}
@@ -55,15 +56,15 @@ func askReady(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "dockerlaunch: %v\nTry: dockerlaunch help\n", err)
 		return exitUsage
 	}
-	if limit == 0 {
-		limit = readyLimit
-		if wait {
-			limit = waitLimit
+	if *limit == 0 {
+		*limit = readyLimit
+		if *wait {
+			*limit = waitLimit
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), *limit)
 	defer cancel()
-	if wait {
+	if *wait {
 		err = ready.Wait(ctx, target, waitPause)
 	} else {
 		err = ready.Ping(ctx, target)

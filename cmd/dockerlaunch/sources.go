@@ -8,6 +8,7 @@ import (
 
 	"github.com/dockerlaunch/dockerlaunch/launch"
 	"github.com/dockerlaunch/dockerlaunch/launch/bootline"
+	"github.com/spf13/pflag"
 )
 
 // boot completes the configuration of a machine: what the options file says, then the kernel command line, then the flags,
@@ -53,7 +54,7 @@ func merge(args []string, options []bootline.Option) (c *call, problems []error,
 		}
 	}
 	own, daemon := split(f, args)
-	if err := f.parse(own); err != nil {
+	if err := f.Parse(own); err != nil {
 		return nil, problems, err
 	}
 	c.config.Daemon = daemon
@@ -63,24 +64,23 @@ func merge(args []string, options []bootline.Option) (c *call, problems []error,
 // flagOnly are the flags that are no options: they count before any file can be read.
 var flagOnly = map[string]bool{"exec": true}
 
-func set(f *flagSet, o bootline.Option) error {
+func set(f *pflag.FlagSet, o bootline.Option) error {
 	if flagOnly[o.Key] {
 		return fmt.Errorf("%s: %s counts only as a flag, and is left out", o.Where, o.Key)
 	}
-	option := f.lookup(o.Key)
-	if option == nil {
+	if f.Lookup(o.Key) == nil {
 		var known []string
-		for _, flag := range f.flags {
-			if !flagOnly[flag.name] {
-				known = append(known, flag.name)
+		f.VisitAll(func(flag *pflag.Flag) {
+			if !flagOnly[flag.Name] {
+				known = append(known, flag.Name)
 			}
-		}
+		})
 		if near := bootline.Nearest(o.Key, known); near != "" {
 			return fmt.Errorf("%s: there is no option %s, and it is left out; the nearest is %s", o.Where, o.Key, near)
 		}
 		return fmt.Errorf("%s: there is no option %s, and it is left out", o.Where, o.Key)
 	}
-	if err := option.set(o.Value); err != nil {
+	if err := f.Set(o.Key, o.Value); err != nil {
 		return fmt.Errorf("%s: %w, and it is left out", o.Where, err)
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dockerlaunch/dockerlaunch/launch"
 	"github.com/dockerlaunch/dockerlaunch/launch/report"
+	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,10 +39,13 @@ type timelineCall struct {
 	path string
 }
 
-func (c *timelineCall) flags() *flagSet {
-	f := &flagSet{}
-	f.text(&c.svg, "svg", "", "write a picture into this `file`, - being the standard output")
-	f.boolean(&c.json, "json", "print the report itself")
+func (c *timelineCall) flags() *pflag.FlagSet {
+	f := pflag.NewFlagSet(verbTimeline, pflag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.SortFlags = false
+	f.Usage = func() {}
+	f.StringVar(&c.svg, "svg", "", "write a picture into this `file`, - being the standard output")
+	f.BoolVar(&c.json, "json", false, "print the report itself")
 	return f
 }
 
@@ -49,24 +53,24 @@ func (c *timelineCall) flags() *flagSet {
 func timeline(args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := timelineCall{path: report.Path}
 	f := c.flags()
-	err := f.parse(args)
+	err := f.Parse(args)
 	switch {
-	case errors.Is(err, errHelp):
-		return written(fmt.Fprint(stdout, timelineUsage+f.usages()))
+	case errors.Is(err, pflag.ErrHelp):
+		return written(fmt.Fprint(stdout, timelineUsage+f.FlagUsages()))
 	case err != nil:
-	case len(f.args) > 1:
-		err = fmt.Errorf("timeline takes one report, and got %q", f.args)
-	case c.json && f.changed("svg"):
+	case f.NArg() > 1:
+		err = fmt.Errorf("timeline takes one report, and got %q", f.Args())
+	case c.json && f.Changed("svg"):
 		err = errors.New("--svg and --json exclude each other")
-	case f.changed("svg") && c.svg == "":
+	case f.Changed("svg") && c.svg == "":
 		err = errors.New("--svg needs the name of a file")
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "dockerlaunch: %v\nTry: dockerlaunch timeline --help\n", err)
 		return launch.ExitStatus(&launch.UsageError{Err: err})
 	}
-	if len(f.args) == 1 {
-		c.path = f.args[0]
+	if f.NArg() == 1 {
+		c.path = f.Arg(0)
 	}
 	if err := c.show(getenv, stdin, stdout); err != nil && !errors.Is(err, unix.EPIPE) {
 		fmt.Fprintf(stderr, "dockerlaunch: %v\n", err)
