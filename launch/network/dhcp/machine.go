@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
 // State is where the client stands (RFC 2131, figure 5). INIT-REBOOT is not used: nothing is kept across boots.
@@ -192,10 +194,10 @@ func (m *Machine) wait() time.Duration {
 
 // send packs a message.
 func (m *Machine) send(now time.Time, kind Kind, from, to netip.Addr) Output {
-	w := wire{
-		op: opRequest, xid: m.xid, hardware: m.config.Hardware, client: from,
-		seconds: uint16(min(now.Sub(m.begun)/time.Second, 0xffff)),
-		options: map[uint8][]byte{
+	raw := dhcpv4.DHCPv4{
+		OpCode: dhcpv4.OpcodeBootRequest, HWType: 1, ClientHWAddr: m.config.Hardware,
+		NumSeconds: uint16(min(now.Sub(m.begun)/time.Second, 0xffff)),
+		Options: dhcpv4.Options{
 			optKind: {byte(kind)}, optClientID: m.config.ClientID,
 			optMaximumSize: binary.BigEndian.AppendUint16(nil, maxMessage),
 			// RFC 3442 wants classless routes before the router.
@@ -203,12 +205,16 @@ func (m *Machine) send(now time.Time, kind Kind, from, to netip.Addr) Output {
 				optServer, optT1, optT2},
 		},
 	}
+	binary.BigEndian.PutUint32(raw.TransactionID[:], m.xid)
 	if m.config.Hostname != "" {
-		w.options[optHostname] = []byte(m.config.Hostname)
+		raw.Options[optHostname] = []byte(m.config.Hostname)
+	}
+	if from.IsValid() {
+		raw.ClientIPAddr = from.AsSlice()
 	}
 	if m.state == Requesting {
-		w.options[optRequestedIP] = m.offer.Address.Addr().AsSlice()
-		w.options[optServer] = m.offer.Server.AsSlice()
+		raw.Options[optRequestedIP] = m.offer.Address.Addr().AsSlice()
+		raw.Options[optServer] = m.offer.Server.AsSlice()
 	}
 	// A lease counts from when it was asked for (RFC 2131, 4.4.5). Of copies with one number the first counts, so that an answer to
 	// it does not stretch the lease.
@@ -216,7 +222,7 @@ func (m *Machine) send(now time.Time, kind Kind, from, to netip.Addr) Output {
 		m.asked = now
 	}
 	m.sent++
-	return Output{Send: []Packet{{Kind: kind, Data: w.pack(), From: from, To: to}}}
+	return Output{Send: []Packet{{Kind: kind, Data: raw.ToBytes(), From: from, To: to}}}
 }
 
 // Receive takes a server's message. The error tells why it is ignored.
