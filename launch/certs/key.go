@@ -2,11 +2,11 @@ package certs
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/pem"
 	"errors"
 	"strings"
-
-	"github.com/dockerlaunch/dockerlaunch/internal/sha2"
 )
 
 // Two kinds of keys are known: ECDSA on P-256, of which new ones are made, and RSA, which docker:dind made and which may
@@ -40,7 +40,7 @@ func (k publicKey) id() []byte {
 	if bits == nil {
 		bits = sequence(integer(k.modulus), integer(k.exponent))
 	}
-	sum := sha2.Sum256(bits)
+	sum := sha256.Sum256(bits)
 	return sum[:20]
 }
 
@@ -176,7 +176,7 @@ func (k *privateKey) encode() []byte {
 
 // sign returns the signature's AlgorithmIdentifier and its bits.
 func (k *privateKey) sign(algorithm, message []byte) ([]byte, error) {
-	sum := sha2.Sum256(message)
+	sum := sha256.Sum256(message)
 	var signature []byte
 	var err error
 	if k.point != nil {
@@ -212,13 +212,13 @@ func (k publicKey) verify(algorithm, message, signature []byte) (ok, checked boo
 	var info string // of the hash, for RSA
 	switch kind {
 	case oidECDSA256, oidRSA256:
-		h := sha2.Sum256(message)
+		h := sha256.Sum256(message)
 		sum, info = h[:], "\x01"
 	case oidECDSA384, oidRSA384:
-		h := sha2.Sum384(message)
+		h := sha512.Sum384(message)
 		sum, info = h[:], "\x02"
 	case oidECDSA512, oidRSA512:
-		h := sha2.Sum512(message)
+		h := sha512.Sum512(message)
 		sum, info = h[:], "\x03"
 	default:
 		return false, false

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,7 +13,6 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/dockerlaunch/dockerlaunch/internal/sha2"
 	"golang.org/x/sys/unix"
 )
 
@@ -146,7 +146,7 @@ func (s Seed) write(old []byte) error {
 	text = binary.LittleEndian.AppendUint64(text, uint64(boot.Nano()))
 	text = append(text, fresh[:]...)
 	text = append(text, old...)
-	seed := sha2.Sum256(text)
+	seed := sha256.Sum256(text)
 	if err := replaceFile(s.Path, 0o600, seed[:]); err != nil {
 		return fmt.Errorf("writing a new entropy seed (so that the old one is not credited; is %s on a disk that can be written?): %w",
 			filepath.Dir(s.Path), err)

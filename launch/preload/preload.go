@@ -9,6 +9,8 @@ package preload
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +20,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dockerlaunch/dockerlaunch/internal/sha2"
 	"github.com/dockerlaunch/dockerlaunch/launch/ready"
 )
 
@@ -164,25 +165,25 @@ func one(ctx context.Context, dir, name string, known *state, target ready.Targe
 			return o, false
 		}
 	}
-	hash := sha2.New256()
+	hash := sha256.New()
 	o.Images, o.Err = load(ctx, target, io.TeeReader(f, hash), st.Size())
 	if o.Err != nil {
 		return o, false
 	}
-	id.SHA256 = fmt.Sprintf("%x", hash.Sum())
+	id.SHA256 = hex.EncodeToString(hash.Sum(nil))
 	known.put(id)
 	return o, true
 }
 
 // digest hashes a file, for as long as ctx lets it.
 func digest(ctx context.Context, r io.Reader) (string, error) {
-	hash := sha2.New256()
+	hash := sha256.New()
 	buf := make([]byte, bufferSize)
 	for {
 		n, err := r.Read(buf)
 		hash.Write(buf[:n]) // a hash takes everything
 		if errors.Is(err, io.EOF) {
-			return fmt.Sprintf("%x", hash.Sum()), nil
+			return hex.EncodeToString(hash.Sum(nil)), nil
 		}
 		if err = errors.Join(err, ctx.Err()); err != nil {
 			return "", fmt.Errorf("reading it: %w", err)
