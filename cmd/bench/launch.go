@@ -17,6 +17,13 @@ const (
 	stopLimit  = time.Minute
 )
 
+// settle is how long after its daemon's first answer a program's memory is looked at: what it needs to stay, and not what the
+// start has left for the next collection.
+const settle = 250 * time.Millisecond
+
+// originalName is what a peer is to be called that is the original dockerlaunch, for which there is a budget.
+const originalName = "original"
+
 // launchBenchmarks measure one start: up to the daemon's execution, with a stub in its place, and up to its first answer.
 func (c *config) launchBenchmarks() []bench.Benchmark {
 	main := c.trees()[0]
@@ -34,13 +41,15 @@ func (c *config) launchBenchmarks() []bench.Benchmark {
 		}
 	}
 	for _, p := range c.peers {
-		launch.Budgets = append(launch.Budgets, bench.Budget{Variant: "dockerlaunch", Figure: "exec", Against: p.name, AtMost: 0.25})
+		if p.name == originalName {
+			launch.Budgets = append(launch.Budgets, bench.Budget{Variant: "dockerlaunch", Figure: "exec", Against: p.name, AtMost: 0.25})
+		}
 	}
 	list := []bench.Benchmark{launch}
 	for _, t := range c.trees() {
 		ready := bench.Benchmark{
 			Name: "ready" + t.suffix, Base: "dockerd", Budgets: readyBudgets(t.docker),
-			Says: "start to the first good /_ping on the unix socket, and over TLS; SIGTERM to end; memory of PID 1",
+			Says: "start to the first good /_ping on the unix socket, and over TLS; SIGTERM to end; memory of PID 1, 250 ms after the answer",
 		}
 		for _, e := range c.entries() {
 			s := c.on(t, e)
@@ -107,6 +116,7 @@ func (c *config) readied(s started) func(context.Context) ([]bench.Figure, error
 		if err := l.kept(); err != nil {
 			return nil, err
 		}
+		time.Sleep(settle)
 		resident, err := l.Resident()
 		if err != nil {
 			return nil, err

@@ -132,3 +132,18 @@ func TestReadyBudgets(t *testing.T) {
 		}
 	}
 }
+
+func TestInet6(t *testing.T) {
+	got, err := inet6("00000000000000000000000000000001 01 80 10 80       lo\nfe8000000000000018c143fffe8e7c07 02 40 20 c0     eth0\n")
+	if err != nil || len(got) != 2 || got[0].String() != "::1" || got[1].String() != "fe80::18c1:43ff:fe8e:7c07" {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, err := inet6(""); err != nil || len(got) != 0 {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, bad := range []string{"\n", "fe80 01\n", "g" + strings.Repeat("0", 31) + " 01"} {
+		if got, err := inet6(bad); err == nil {
+			t.Errorf("%q: %v", bad, got)
+		}
+	}
+}

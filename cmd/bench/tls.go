@@ -5,9 +5,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
@@ -73,7 +76,16 @@ func (l *life) Close() error {
 
 // certify makes certificates as the launcher does, for all names that it looks for.
 func (l *life) certify(ctx context.Context) error {
-	wanted, err := certs.NewWanted("dockerlaunch", []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback(), l.Addr()}, "")
+	list, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/if_inet6", l.PID()))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // as it is where the kernel has no IPv6
+		return err
+	}
+	addresses, err := inet6(string(list))
+	if err != nil {
+		return err
+	}
+	// Those of lo are named, because it may not be up yet.
+	wanted, err := certs.NewWanted("dockerlaunch", append(addresses, netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback(), l.Addr()), "")
 	if err != nil {
 		return err
 	}
@@ -88,6 +100,20 @@ func (l *life) certify(ctx context.Context) error {
 	return err
 }
 
+// inet6 reads the addresses of /proc/net/if_inet6, which stand first in its lines, as 32 hexadecimal digits.
+func inet6(list string) ([]netip.Addr, error) {
+	var addresses []netip.Addr
+	for line := range strings.Lines(list) {
+		digits, _, _ := strings.Cut(line, " ")
+		raw, err := hex.DecodeString(digits)
+		if err != nil || len(raw) != 16 {
+			return nil, fmt.Errorf("if_inet6 has the line %q", line)
+		}
+		addresses = append(addresses, netip.AddrFrom16([16]byte(raw)))
+	}
+	return addresses, nil
+}
+
 // kept is an error where the certificates that were to be found were made anew.
 func (l *life) kept() error {
 	if l.dir == "" {
@@ -95,9 +121,22 @@ func (l *life) kept() error {
 	}
 	now, err := os.ReadFile(filepath.Join(l.dir, "server/cert.pem"))
 	if err == nil && !bytes.Equal(now, l.server) {
-		err = errors.New("it has made the certificates anew that were there")
+		err = fmt.Errorf("it has made the certificates anew that were there, whose names were %s, for %s", names(l.server), names(now))
 	}
 	return err
+}
+
+// names are what a certificate is for.
+func names(text []byte) string {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return "nothing"
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprint(c.DNSNames, c.IPAddresses)
 }
 
 // readyTLS waits until the daemon answers /_ping over TLS to a client with a certificate.
