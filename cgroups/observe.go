@@ -1,6 +1,7 @@
 package cgroups
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +12,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dockerlaunch/dockerlaunch/internal/smallfile"
 	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -80,12 +83,11 @@ func Observe(p Paths) (Facts, error) {
 }
 
 func readTable(path string) ([]*mountinfo.Info, error) {
-	file, err := os.Open(path)
+	text, err := smallfile.Read(path)
 	if err != nil {
 		return nil, failed("read", path, err)
 	}
-	defer file.Close()
-	table, err := mountinfo.GetMountsFromReader(file, nil)
+	table, err := mountinfo.GetMountsFromReader(bytes.NewReader(text), nil)
 	if err != nil {
 		return nil, failed("read", path, err)
 	}
@@ -223,7 +225,14 @@ func hierarchyRoot(dir string) (bool, error) {
 
 // hasFolders tells whether there are cgroups below a cgroup. A folder that cannot be read counts as one that has some, which
 // keeps it from being unmounted.
+//
+// The folders of the kernel's own filesystems have two links and one for each folder below (kernfs_refresh_inode in
+// fs/kernfs/inode.c), as those of most have. One link says that a filesystem does not count.
 func hasFolders(dir string) bool {
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR && st.Nlink >= 2 {
+		return st.Nlink > 2
+	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return true
@@ -250,7 +259,7 @@ func words(text string) []string {
 
 // readFile reads a small file, with the error of this package.
 func readFile(path string) (string, error) {
-	b, err := os.ReadFile(path)
+	b, err := smallfile.Read(path)
 	if err != nil {
 		return "", failed("read", path, err)
 	}
@@ -267,15 +276,14 @@ func readOptional(path string) (string, error) {
 }
 
 func parseFile[T any](path string, parse func(io.Reader) ([]T, error)) ([]T, error) {
-	file, err := os.Open(path)
+	text, err := smallfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, failed("read", path, err)
 	}
-	defer file.Close()
-	list, err := parse(file)
+	list, err := parse(bytes.NewReader(text))
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}

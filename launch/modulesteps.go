@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dockerlaunch/dockerlaunch/internal/smallfile"
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 	"github.com/dockerlaunch/dockerlaunch/modules"
 )
@@ -200,7 +201,7 @@ var evidence = map[string]string{
 
 // observeModules tells which of the modules that may be wanted the kernel has, as far as it says so.
 func observeModules() (map[string]bool, error) {
-	filesystems, err := os.ReadFile("/proc/filesystems")
+	filesystems, err := smallfile.Read("/proc/filesystems")
 	if err != nil {
 		return nil, err
 	}

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
 
+	"github.com/dockerlaunch/dockerlaunch/internal/smallfile"
 	"github.com/moby/sys/mountinfo"
 )
 
@@ -30,12 +30,11 @@ func Read() (Info, error) {
 	// The thread must not change between the opening and the reading.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	f, err := os.Open("/proc/thread-self/mountinfo")
+	text, err := smallfile.ReadMost("/proc/thread-self/mountinfo", maxTable+1)
 	if err != nil {
 		return Info{}, fmt.Errorf("reading the mount table: %w", err)
 	}
-	defer f.Close()
-	return Parse(f)
+	return parse(text)
 }
 
 // Parse reads a mount table in the format of proc_pid_mountinfo(5). Escapes in paths are decoded. A line that is not of that
@@ -46,6 +45,10 @@ func Parse(r io.Reader) (Info, error) {
 	if err != nil {
 		return Info{}, fmt.Errorf("reading the mount table: %w", err)
 	}
+	return parse(text)
+}
+
+func parse(text []byte) (Info, error) {
 	if len(text) > maxTable {
 		return Info{}, fmt.Errorf("%w: longer than %d bytes", ErrTable, maxTable)
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/dockerlaunch/dockerlaunch/internal/smallfile"
 )
 
 // PIDFile is a PID file that an earlier daemon left behind. A daemon takes a number in it for a sign that it is running
@@ -60,7 +62,7 @@ func readPIDFile(name string) (PIDFile, error) {
 	if !st.Mode().IsRegular() || st.Size() > maxPIDFile {
 		return f, nil
 	}
-	data, err := os.ReadFile(name)
+	data, err := smallfile.Read(name)
 	if err != nil {
 		return f, err
 	}
@@ -72,7 +74,7 @@ func readPIDFile(name string) (PIDFile, error) {
 	if pid == os.Getpid() {
 		return f, nil // our own number: the daemon that had it before us is gone
 	}
-	comm, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "comm"))
+	comm, err := smallfile.Read(filepath.Join("/proc", strconv.Itoa(pid), "comm"))
 	if err == nil {
 		f.Process = strings.TrimSpace(string(comm))
 	}

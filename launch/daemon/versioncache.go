@@ -4,12 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
+	"github.com/dockerlaunch/dockerlaunch/internal/smallfile"
 	"golang.org/x/sys/unix"
 )
 
@@ -128,12 +128,7 @@ func ParseHint(text string) (size int64, version Version, err error) {
 }
 
 func readShort(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, maxVersionFile))
+	return smallfile.ReadMost(path, maxVersionFile)
 }
 
 // NeedsVersion tells whether it makes a difference which version an unknown dockerd has: where a flag is called for that

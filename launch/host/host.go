@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/dockerlaunch/dockerlaunch/internal/smallfile"
 	"golang.org/x/sys/unix"
 )
 
@@ -153,14 +154,14 @@ func (p *observer) habitat(pid int) Habitat {
 // initialUserNamespace looks whether every user ID maps to itself. Where /proc is not there yet nobody has made another
 // namespace.
 func (p *observer) initialUserNamespace() bool {
-	data, err := os.ReadFile(p.proc("self/uid_map"))
+	data, err := smallfile.Read(p.proc("self/uid_map"))
 	p.missed(err)
 	return err != nil || slices.Equal(strings.Fields(string(data)), []string{"0", "0", "4294967295"})
 }
 
 // apparmor reads the parameter of the security module (Documentation/admin-guide/LSM/apparmor.rst).
 func (p *observer) apparmor() bool {
-	data, err := os.ReadFile(p.root("/sys/module/apparmor/parameters/enabled"))
+	data, err := smallfile.Read(p.root("/sys/module/apparmor/parameters/enabled"))
 	p.missed(err)
 	return err == nil && strings.TrimSpace(string(data)) == "Y"
 }
@@ -172,7 +173,7 @@ func (f Facts) MayRaiseLimits() bool {
 
 // word returns the first field of a file below /proc, or "" where it cannot be read.
 func (p *observer) word(name string) string {
-	data, err := os.ReadFile(p.proc(name))
+	data, err := smallfile.Read(p.proc(name))
 	if err != nil {
 		p.missed(err)
 		return "" // not mounted, or not in this kernel: the fact stays unknown
@@ -189,7 +190,7 @@ func (p *observer) comm(pid int) string { return p.word(strconv.Itoa(pid) + "/co
 
 // nameservers reads what the kernel's own IP configuration left behind (Documentation/admin-guide/nfs/nfsroot.rst).
 func (p *observer) nameservers() []string {
-	data, err := os.ReadFile(p.proc("net/pnp"))
+	data, err := smallfile.Read(p.proc("net/pnp"))
 	if err != nil {
 		p.missed(err)
 		return nil // a kernel without CONFIG_IP_PNP has no such file

@@ -10,12 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/dockerlaunch/dockerlaunch/internal/smallfile"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
 )
 
@@ -67,7 +67,7 @@ var tableFiles = [...]string{"/proc/net/ip_tables_names", "/proc/net/ip6_tables_
 func Observe(root, path string) (Facts, error) {
 	var f Facts
 	for _, file := range tableFiles {
-		text, err := os.ReadFile(filepath.Join("/", root, file))
+		text, err := smallfile.Read(filepath.Join("/", root, file))
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ENOTDIR) {
 			continue // not loaded; or not root, who is told only in a plan; or a /proc that is none, which is told by others
 		}

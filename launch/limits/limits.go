@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/dockerlaunch/dockerlaunch/internal/smallfile"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
 	"golang.org/x/sys/unix"
 )
@@ -122,7 +123,7 @@ func (o OOMScore) String() string { return fmt.Sprintf("write %d to %s", o.Adj, 
 
 // Apply writes the score; a lower one that is there is kept.
 func (o OOMScore) Apply(context.Context) (kept bool, err error) {
-	data, err := os.ReadFile(oomFile)
+	data, err := smallfile.Read(oomFile)
 	if err != nil {
 		return false, err
 	}
