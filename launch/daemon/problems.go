@@ -32,6 +32,9 @@ func (c Config) Problems(version Version) []Problem {
 	for _, e := range c.duplicates {
 		report(e, false, "it is there twice, and only the last counts")
 	}
+	if len(c.entries) == 0 {
+		return problems
+	}
 	owners, guesses := keyOwners()
 	for _, e := range c.entries {
 		o, known := owners[e.Key]
@@ -100,7 +103,8 @@ func keyOwners() (owners map[string]Option, guesses map[string]string) {
 
 // plainKey takes away what is often mistaken: underscores, capitals, a plural.
 func plainKey(key string) string {
-	return strings.TrimSuffix(strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(key)), "s")
+	key = strings.ReplaceAll(strings.ReplaceAll(key, "_", ""), "-", "")
+	return strings.TrimSuffix(strings.ToLower(key), "s")
 }
 
 // alsoFileOnly tells of a key whose option the version lacks whether the key is accepted without it.
