@@ -99,6 +99,7 @@ func Observe(c Config) (Facts, error) {
 	if err != nil {
 		return Facts{}, err
 	}
+	path := host.Folders(c.path())
 	var f Facts
 	if f.Host, err = host.Observe(host.Paths{}); err != nil {
 		return f, err
@@ -121,8 +122,8 @@ func Observe(c Config) (Facts, error) {
 	if f.Files, err = observeFiles(); err != nil {
 		return f, err
 	}
-	f.Programs = preflight.Look(preflight.Table(), c.path())
-	if f.IPTables, err = iptables.Observe("", c.path()); err != nil {
+	f.Programs = preflight.Look(preflight.Table(), path)
+	if f.IPTables, err = iptables.Observe("", path); err != nil {
 		return f, err
 	}
 	if f.ContainerdRuns, err = sockets.Answers(daemon.SystemContainerd); err != nil {
@@ -143,7 +144,7 @@ func Observe(c Config) (Facts, error) {
 	if f.Executable, err = os.Executable(); err != nil && f.ProcMounted {
 		return f, fmt.Errorf("looking for the launcher's own program: %w", err)
 	}
-	if f.Daemon, err = observeDaemon(r, c.path(), info); err != nil {
+	if f.Daemon, err = observeDaemon(r, path, info); err != nil {
 		return f, err
 	}
 	f.Certificates = observeCertificates(c, daemon.Effective{Command: r.command, Args: r.args, File: f.Daemon.Config}, f.Network)

@@ -89,7 +89,13 @@ func (d Device) Stands() bool {
 }
 
 // Wrong tells what Apply would refuse to touch: something else in the node's place. It is nil where nothing stands there.
-func (d Device) Wrong() error { return unlessMissing(d.check()) }
+func (d Device) Wrong() error {
+	_, wrong := d.Look()
+	return wrong
+}
+
+// Look tells both, with one look at the node: what Stands and what Wrong would.
+func (d Device) Look() (stands bool, wrong error) { return unlessMissing(d.check()) }
 
 // check tells whether the node is there and right. Where nothing is there the error matches fs.ErrNotExist.
 func (d Device) check() (bool, error) {

@@ -73,14 +73,20 @@ func (l Link) Stands() bool {
 }
 
 // Wrong tells what Apply would refuse to touch: something else in the link's place. It is nil where nothing stands there.
-func (l Link) Wrong() error { return unlessMissing(l.check()) }
+func (l Link) Wrong() error {
+	_, wrong := l.Look()
+	return wrong
+}
+
+// Look tells both, with one look at the link: what Stands and what Wrong would.
+func (l Link) Look() (stands bool, wrong error) { return unlessMissing(l.check()) }
 
 // unlessMissing makes no error of a thing that is missing.
-func unlessMissing(_ bool, err error) error {
+func unlessMissing(kept bool, err error) (bool, error) {
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		err = nil
 	}
-	return err
+	return kept && err == nil, err
 }
 
 // check tells whether what is there is right. Where nothing is there the error matches fs.ErrNotExist.

@@ -32,18 +32,19 @@ func (p Propagation) Apply(ctx context.Context) (kept bool, err error) {
 	if err := retry(func() error { return unix.Mount("", p.Target, "", uintptr(flags), "") }); err != nil {
 		return false, p.failure(opShare, err)
 	}
-	shared, err := p.shared()
-	if err == nil && !shared {
-		e := p.failure(opShare, nil)
-		e.Detail = "the kernel took it, but the mount table shows mounts that are not shared"
-		return false, e
-	}
-	return false, err
+	// The kernel changes all of them or none (do_change_type in fs/namespace.c).
+	return false, nil
 }
 
 // Stands tells whether the target and everything on it is shared, so that Apply would keep it.
 func (p Propagation) Stands() bool {
 	shared, err := p.shared()
+	return shared && err == nil
+}
+
+// StandsIn is Stands by a mount table that was read already.
+func (p Propagation) StandsIn(info Info) bool {
+	shared, err := p.sharedIn(info)
 	return shared && err == nil
 }
 
@@ -53,6 +54,10 @@ func (p Propagation) shared() (bool, error) {
 	if err != nil {
 		return false, p.failure("read the mount table to share", err)
 	}
+	return p.sharedIn(info)
+}
+
+func (p Propagation) sharedIn(info Info) (bool, error) {
 	s, e := observe(p.Target, info)
 	if e != nil {
 		return false, p.failure(e.Op, e.Err)

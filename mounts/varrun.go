@@ -138,6 +138,14 @@ func (v VarRun) Wrong() error {
 	return nil
 }
 
+// Look tells what Stands and what Wrong would. A right link takes one look.
+func (v VarRun) Look() (stands bool, wrong error) {
+	if v.Stands() {
+		return true, nil
+	}
+	return false, v.Wrong()
+}
+
 // checkLink judges a symbolic link that is there. It is right also before its goal has been made.
 func (v VarRun) checkLink(goal string) (bool, error) {
 	if !filepath.IsAbs(goal) {

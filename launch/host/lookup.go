@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -42,6 +43,29 @@ func Look(name, path string) (string, error) {
 		return "", refused
 	}
 	return "", &fs.PathError{Op: "look up", Path: name, Err: fs.ErrNotExist}
+}
+
+// Folders leaves out of a search path the folders that are not there, or are the same as an earlier one, as /bin mostly is:
+// Look finds the same programs with what is left, in half of the looks.
+func Folders(path string) string {
+	type id struct{ dev, ino uint64 }
+	var list []string
+	var seen []id
+	for dir := range strings.SplitSeq(path, ":") {
+		var st unix.Stat_t
+		switch err := unix.Stat(dir, &st); {
+		case dir == "" || err == unix.ENOENT || err == unix.ENOTDIR:
+			continue
+		case err != nil: // Look may tell why
+			list = append(list, dir)
+			continue
+		}
+		// Dev has another width on other architectures.
+		if this := (id{uint64(st.Dev), st.Ino}); !slices.Contains(seen, this) {
+			seen, list = append(seen, this), append(list, dir)
+		}
+	}
+	return strings.Join(list, ":")
 }
 
 // executable tells why a file cannot be executed, if it cannot.
