@@ -40,6 +40,7 @@ type boot struct {
 // containers can be started, console and log, drivers, disks and network. It is called when /proc, /sys, /dev and /run
 // are there.
 func (s *supervisor) bootMachine(ctx context.Context) error {
+	s.init.CatchAll() // the boot takes longer than that
 	data, err := os.ReadFile("/proc/cmdline")
 	if err != nil {
 		return fmt.Errorf("reading the kernel command line: %w", err)

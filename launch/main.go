@@ -26,7 +26,7 @@ func Main(c Config) int {
 			s.panicked(caught, debug.Stack())
 		}
 	}()
-	init, err := pidone.Start(pidone.Options{OnPanic: s.panicked})
+	init, err := pidone.Start(pidone.Options{OnPanic: s.panicked, Later: true})
 	if err != nil {
 		c.log().Error(err)
 		return ExitCannotLaunch

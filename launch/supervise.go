@@ -33,6 +33,10 @@ const (
 	containerdStopLimit = 10 * time.Second
 )
 
+// settleAfter is when, after the daemon was started, that is done which can wait: its start and containerd's need the processors
+// more.
+const settleAfter = 50 * time.Millisecond
+
 // supervisor is one launch whose daemon is a child.
 type supervisor struct {
 	config Config
@@ -167,6 +171,7 @@ func (s *supervisor) run() error {
 	if err := s.startDaemon(); err != nil {
 		return errors.Join(err, s.record.failed(err), s.stopContainerd())
 	}
+	time.AfterFunc(settleAfter, func() { s.init.Go(s.settle) })
 	for {
 		select {
 		case event, ok := <-s.events():
@@ -213,6 +218,14 @@ func (s *supervisor) run() error {
 				s.config.log().Errorf("%v; trying again in %v", err, s.dockerd.restartLater())
 			}
 		}
+	}
+}
+
+// settle catches the signals that do no harm uncaught, about which dockerd does nothing before it is up, and gives back pages.
+func (s *supervisor) settle() {
+	s.init.CatchAll()
+	if err := givePagesBack(); err != nil {
+		s.config.log().Debug(err)
 	}
 }
 

@@ -10,7 +10,8 @@ import (
 // plan is all that a child needs between its fork and the program. It is made before the fork: a child of a program with
 // threads has only the thread that forked, so that it must not allocate, take a lock or switch goroutines, which others
 // may have been in the middle of. The functions of this file make raw system calls and nothing else; nosplit keeps the
-// runtime from looking at the stack, which is where it would switch.
+// runtime from looking at the stack, which is where it would switch. The child may have the plan's memory in common with
+// this process, so that the plan must live until the program is executed.
 type plan struct {
 	path       *byte
 	args, env  []*byte // with a nil at their ends
@@ -32,7 +33,11 @@ type plan struct {
 	emptyMask uint64
 	group     int32
 	failure   failure
+	stack     [childStack]byte
 }
+
+// childStack is far more than what functions need together that are nosplit, which the linker bounds to below a kilobyte.
+const childStack = 4096
 
 type limit struct {
 	resource uintptr
@@ -59,11 +64,25 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 	if errno != 0 {
 		return 0, errno
 	}
+	if p.oomScore == nil {
+		pid, errno = share(p)
+	} else {
+		// The kernel gives all processes with the same memory the same score (__set_oom_adj in fs/proc/base.c).
+		pid, errno = copied(p)
+	}
+	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&before)), 0, maskBytes, 0, 0)
+	return pid, errno
+}
+
+// copied makes a child with a copy of this process's memory.
+//
+//go:nosplit
+//go:norace
+func copied(p *plan) (pid uintptr, errno syscall.Errno) {
 	pid, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
 	if errno == 0 && pid == 0 {
 		p.fail(p.become())
 	}
-	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&before)), 0, maskBytes, 0, 0)
 	return pid, errno
 }
 

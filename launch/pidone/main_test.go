@@ -65,6 +65,10 @@ func roles(role string, args []string) int {
 		return superviseOrphans()
 	case "make-orphans":
 		return makeOrphans(args[0])
+	case "start-first":
+		return startFirst()
+	case "spawn-while-collecting":
+		return spawnWhileCollecting()
 	case "supervise-and-die":
 		return superviseAndDie()
 	}

@@ -28,6 +28,9 @@ type Options struct {
 	// Init.Go and for this package's own. It is to bring the program to its one orderly end; where it returns, that goroutine
 	// alone has ended. Without it a panic ends the program, as in any Go program.
 	OnPanic func(value any, stack []byte)
+	// Later has the signals that do no harm uncaught be caught when Init.CatchAll is called, and Spawn not wait for that: for a
+	// program that has something to start first.
+	Later bool
 }
 
 // Init is the state of a process that reaps and spawns. There is one in a process: two would take each other's children.
@@ -37,6 +40,8 @@ type Init struct {
 	ignored uint64 // signals that were ignored when the program started, bit n-1 for signal n
 
 	caught    []reflect.SelectCase // of the channels that package signal sends to; deliver's alone once that runs
+	catchAll  func()               // closes more
+	more      chan struct{}        // closed when those are to be caught that do no harm uncaught
 	allCaught chan struct{}        // closed when all that Caught names are
 	signals   chan unix.Signal
 
@@ -51,7 +56,7 @@ type Init struct {
 
 // Start takes over the signals of this process and the reaping of all its children. It is the first statement of main: until
 // then a signal that another PID 1 would ignore ends a Go program, and the kernel with it. Afterwards none does; those that do no
-// harm uncaught are caught some milliseconds later, and before the first process is started.
+// harm uncaught are caught some milliseconds later, and before the first process is started, unless Options.Later is set.
 //
 // A process that is not PID 1 becomes a child subreaper (prctl(2), PR_SET_CHILD_SUBREAPER), so that orphans among its
 // descendants come to it.
@@ -65,9 +70,14 @@ func Start(options Options) (*Init, error) {
 	i := &Init{
 		options:   options,
 		isPID1:    os.Getpid() == 1,
+		more:      make(chan struct{}),
 		allCaught: make(chan struct{}),
 		signals:   make(chan unix.Signal, 1),
 		children:  make(map[int]*Process),
+	}
+	i.catchAll = sync.OnceFunc(func() { close(i.more) })
+	if !options.Later {
+		i.CatchAll()
 	}
 	childEnded := i.takeSignals()
 	if !i.isPID1 {
@@ -86,6 +96,9 @@ func Start(options Options) (*Init, error) {
 	i.Go(func() { i.reapForever(childEnded) })
 	return i, nil
 }
+
+// CatchAll has all signals be caught that Caught names, where Options.Later put that off. It does not wait for it.
+func (i *Init) CatchAll() { i.catchAll() }
 
 // IsPID1 tells whether this process is the first of its PID namespace.
 func (i *Init) IsPID1() bool { return i.isPID1 }

@@ -139,18 +139,23 @@ func ignoreDefault(s unix.Signal) {
 
 // deliver hands signals on in the order in which they came.
 func (i *Init) deliver() {
-	// Each handler costs the runtime a switch of threads, all together more milliseconds than a start may take.
-	i.catch(func(s unix.Signal) bool { return !dreaded(s) })
-	close(i.allCaught)
+	more := reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(i.more)}
 	var waiting []unix.Signal
 	for {
-		// Where something waits, the last case is its delivery.
-		cases := i.caught
+		// Where something waits, the last case is its delivery. The one before is the wish for the other signals.
+		cases := append(i.caught, more)
 		if len(waiting) > 0 {
 			cases = append(cases, reflect.SelectCase{Dir: reflect.SelectSend, Chan: reflect.ValueOf(i.signals), Send: reflect.ValueOf(waiting[0])})
 		}
 		chosen, value, _ := reflect.Select(cases)
-		if chosen == len(i.caught) {
+		switch chosen {
+		case len(i.caught):
+			// Each handler costs the runtime two switches of threads, all together more milliseconds than a start may take.
+			i.catch(func(s unix.Signal) bool { return !dreaded(s) })
+			close(i.allCaught)
+			more.Chan = reflect.Value{} // the case is never chosen again
+			continue
+		case len(i.caught) + 1:
 			waiting = waiting[1:]
 			continue
 		}

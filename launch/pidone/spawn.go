@@ -63,19 +63,22 @@ type Limit struct {
 // is left. It may be called by any number of goroutines at once. A program that takes longer than spawnLimit to be read, from a
 // file server that does not answer, is given up with ETIMEDOUT.
 func (i *Init) Spawn(c Command) (*Process, error) {
-	<-i.allCaught
+	if !i.options.Later {
+		<-i.allCaught
+	}
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("starting %s: making a pipe: %w", c.Path, err)
 	}
 	defer unix.Close(pipe[0])
-	p, err := i.start(c, pipe[1])
+	p, plan, err := i.start(c, pipe[1])
 	// The child has its own copy: as long as this one is open, the end of that one is not seen.
 	unix.Close(pipe[1])
 	if err != nil {
 		return nil, err
 	}
 	failed, err := readFailure(pipe[0])
+	runtime.KeepAlive(plan)
 	switch {
 	case err != nil:
 		// Whatever it is doing, nobody is to find it done later.
@@ -96,11 +99,11 @@ func (i *Init) Spawn(c Command) (*Process, error) {
 	return nil, err
 }
 
-// start prepares and forks.
-func (i *Init) start(c Command, report int) (*Process, error) {
+// start prepares and forks. The plan is to be kept until the program is executed.
+func (i *Init) start(c Command, report int) (*Process, *plan, error) {
 	plan, err := i.plan(c, report)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	null := -1
 	for n, fd := range plan.files {
@@ -109,7 +112,7 @@ func (i *Init) start(c Command, report int) (*Process, error) {
 		}
 		if null < 0 {
 			if null, err = unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
-				return nil, fmt.Errorf("starting %s: opening /dev/null: %w", c.Path, err)
+				return nil, nil, fmt.Errorf("starting %s: opening /dev/null: %w", c.Path, err)
 			}
 			defer unix.Close(null)
 		}
@@ -135,11 +138,10 @@ func (i *Init) start(c Command, report int) (*Process, error) {
 	} else {
 		forkIt()
 	}
-	runtime.KeepAlive(plan)
 	if errno != 0 {
-		return nil, &ExecError{Path: c.Path, Stage: StageFork, Err: errno}
+		return nil, nil, &ExecError{Path: c.Path, Stage: StageFork, Err: errno}
 	}
-	return p, nil
+	return p, plan, nil
 }
 
 func (i *Init) plan(c Command, report int) (*plan, error) {
