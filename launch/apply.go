@@ -91,7 +91,7 @@ func (s Step) apply(ctx context.Context, r *runner) (result Result) {
 // do applies an action, or has the hook do it that belongs to it.
 func (r *runner) do(ctx context.Context, a Action) (kept bool, err error) {
 	if _, ok := a.(StartContainerd); ok && r.hooks.StartContainerd != nil {
-		return false, r.onThread(r.hooks.StartContainerd)
+		return false, r.hooks.StartContainerd()
 	}
 	return a.Apply(ctx)
 }

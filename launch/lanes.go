@@ -16,6 +16,8 @@ const (
 	// LaneSystem is all that costs microseconds, and what must be done by the thread that starts the daemon: mounts,
 	// cgroups, files, limits.
 	LaneSystem Lane = "system"
+	// LaneFiles makes files, which waits for the disk.
+	LaneFiles Lane = "files"
 	// LaneModules loads kernel modules.
 	LaneModules Lane = "modules"
 	// LaneKernel looks whether the kernel has what Docker cannot do without.
@@ -29,6 +31,7 @@ const (
 // lanes lists the lanes and what each waits for. The daemon waits for all of them.
 var lanes = []LaneInfo{
 	{Name: LaneSystem},
+	{Name: LaneFiles},
 	{Name: LaneModules, After: []Lane{LaneSystem}},
 	{Name: LaneKernel, After: []Lane{LaneSystem, LaneModules}},
 	{Name: LaneCertificates, After: []Lane{LaneSystem}},
@@ -67,7 +70,6 @@ type runner struct {
 	hooks   Hooks
 	mu      sync.Mutex // guards results and the order of what is told
 	results []Result
-	thread  chan func()
 	cancel  context.CancelCauseFunc
 	err     error
 }
@@ -88,43 +90,38 @@ type Hooks struct {
 func (p *Plan) Apply(ctx context.Context, hooks Hooks) (*Report, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := &runner{plan: p, hooks: hooks, results: make([]Result, len(p.Steps)), thread: make(chan func()), cancel: cancel}
+	r := &runner{plan: p, hooks: hooks, results: make([]Result, len(p.Steps)), cancel: cancel}
 	infos := p.Lanes()
 	done := map[Lane]chan struct{}{}
 	for _, l := range infos {
 		done[l.Name] = make(chan struct{})
 	}
-	var others sync.WaitGroup
+	take := func(l LaneInfo) {
+		defer close(done[l.Name])
+		for _, before := range l.After {
+			<-done[before]
+		}
+		r.lane(ctx, l.Name)
+	}
 	for _, l := range infos {
-		if l.Name == LaneSystem {
-			continue
+		if !l.Name.callers() {
+			go take(l)
 		}
-		others.Add(1)
-		go func() {
-			defer others.Done()
-			defer close(done[l.Name])
-			for _, before := range l.After {
-				<-done[before]
-			}
-			r.lane(ctx, l.Name)
-		}()
 	}
-	if system, ok := done[LaneSystem]; ok {
-		r.lane(ctx, LaneSystem)
-		close(system)
-	}
-	all := make(chan struct{})
-	go func() { others.Wait(); close(all) }()
-	for open := true; open; {
-		select {
-		case f := <-r.thread:
-			f()
-		case <-all:
-			open = false
+	for _, l := range infos {
+		if l.Name.callers() {
+			take(l)
 		}
+	}
+	for _, l := range infos {
+		<-done[l.Name]
 	}
 	return r.report(), r.end(ctx)
 }
+
+// callers tells whether the lane's steps are taken by the thread that calls Apply. containerd is started by it, and no lane that
+// leads there is worth the switch to another thread, which takes as long as ten steps.
+func (l Lane) callers() bool { return l == LaneSystem || l == LaneModules || l == LaneContainerd }
 
 // lane takes the steps of one lane. A panic of an action is its step's error; see Step.apply.
 func (r *runner) lane(ctx context.Context, lane Lane) {
@@ -150,13 +147,6 @@ func (r *runner) take(i int, result Result) {
 		r.err = &StepError{Step: result.Step, Err: result.Err}
 		r.cancel(r.err)
 	}
-}
-
-// onThread runs f on the thread that called Apply, which serves such calls once its own lane is through.
-func (r *runner) onThread(f func() error) error {
-	answer := make(chan error, 1)
-	r.thread <- func() { answer <- f() }
-	return <-answer
 }
 
 // report lists what was taken, in the plan's order.

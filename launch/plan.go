@@ -181,7 +181,7 @@ func NewPlan(c Config, f Facts) (*Plan, error) {
 	p.ociRuntime(c, e, f)
 	p.networkNotes(f.Network)
 	p.reaping(c)
-	p.api(c, e)
+	p.api(c, e, f)
 	p.imageArchives(c, e)
 	p.lane = LaneCertificates
 	p.certificates(c, e, f)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dockerlaunch/dockerlaunch/launch/certs"
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
+	"github.com/dockerlaunch/dockerlaunch/launch/files"
 	"github.com/dockerlaunch/dockerlaunch/launch/network"
 	"github.com/dockerlaunch/dockerlaunch/launch/sockets"
 	"golang.org/x/sys/unix"
@@ -75,7 +76,7 @@ func (s StartContainerd) Apply(context.Context) (kept bool, err error) {
 
 // api plans where the daemon listens. With a supervisor the launcher opens the sockets, so that a client that comes early
 // waits instead of being refused. Where the user names addresses himself, his words stand.
-func (p *Plan) api(c Config, e daemon.Effective) {
+func (p *Plan) api(c Config, e daemon.Effective, f Facts) {
 	if !e.Command.IsDockerd() {
 		return
 	}
@@ -93,7 +94,7 @@ func (p *Plan) api(c Config, e daemon.Effective) {
 	for _, host := range p.hosts {
 		s := sockets.Socket{Host: host}
 		if strings.HasPrefix(host, "unix://") {
-			s.Group = group
+			s.Group, s.Groups = group, groupsToBe(f)
 		}
 		list = append(list, s)
 	}
@@ -103,6 +104,17 @@ func (p *Plan) api(c Config, e daemon.Effective) {
 	}
 	p.opened = new([]int)
 	p.add(Step{Name: "sockets", Why: why, Required: true, Verdict: Do, Action: Listen{Sockets: list, opened: p.opened}})
+}
+
+// groupsToBe is what /etc/group is going to say, where it is missing.
+func groupsToBe(f Facts) string {
+	const path = "/etc/group"
+	for _, file := range files.Expected(nil) {
+		if file.Path == path && f.Files[path] == files.Absent {
+			return file.Content
+		}
+	}
+	return ""
 }
 
 // hosts are the addresses that the API is to have where the user names none with --host.

@@ -188,14 +188,21 @@ func (p *Plan) files(f Facts) {
 	for _, d := range files.Folders() {
 		p.file("folder "+d.Path, d.Purpose, f.Files[d.Path], d)
 	}
+	p.lane = LaneFiles
+	defer func() { p.lane = LaneSystem }()
+	batch := &files.Batch{}
 	for _, e := range files.Expected(f.Host.KernelNameservers) {
-		p.file("file "+e.Path, e.Purpose, f.Files[e.Path], e)
+		var action Action = e
+		if f.Files[e.Path] == files.Absent {
+			action = batch.Add(e)
+		}
+		p.file("file "+e.Path, e.Purpose, f.Files[e.Path], action)
 	}
 	if f.Programs["ca-certificates"] == "" && f.SpareCABundle {
 		bundle := "/" + preflight.CABundle
 		s := Step{
 			Name: "file " + bundle, Why: "registries' certificates are verified with it", Required: true, Verdict: Do,
-			Action: files.File{Path: bundle, Mode: 0o644, CopyOf: "/" + preflight.SpareCABundle},
+			Action: batch.Add(files.File{Path: bundle, Mode: 0o644, CopyOf: "/" + preflight.SpareCABundle}),
 		}
 		if f.Files[bundle] != files.Absent {
 			// That the bundle is missing is judged with the programs.

@@ -31,7 +31,12 @@ const (
 
 // Observe tells what stands at a path.
 func Observe(path string) (State, error) {
-	_, err := os.Stat(path)
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Lstat(path, &st) })
+	link := err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK
+	if link {
+		err = retry(func() error { return unix.Stat(path, &st) })
+	}
 	switch {
 	case err == nil:
 		return Present, nil
@@ -40,15 +45,22 @@ func Observe(path string) (State, error) {
 	case errors.Is(err, unix.ENOTDIR):
 		return Unwritable, nil // a file stands where a folder should
 	case !errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("looking at %s: %w", path, err)
-	}
-	if _, err := os.Lstat(path); err == nil {
+		return "", &fs.PathError{Op: "looking at", Path: path, Err: err}
+	case link:
 		return Dangling, nil
-	}
-	if !Writable(path) {
+	case !Writable(filepath.Dir(path)):
 		return Unwritable, nil
 	}
 	return Absent, nil
+}
+
+// retry repeats a system call that a signal interrupted.
+func retry(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
 }
 
 // Writable tells whether something can be made or changed at path: the nearest existing folder on the way to it decides.
@@ -129,7 +141,7 @@ func (f File) write() (err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(dir, "."+filepath.Base(f.Path)+"-")
+	temp, err := createTemp(filepath.Join(dir, "."+filepath.Base(f.Path)))
 	if err != nil {
 		return err
 	}
@@ -147,6 +159,26 @@ func (f File) write() (err error) {
 		return err
 	}
 	return os.Link(temp.Name(), f.Path)
+}
+
+// createTemp makes a new file beside path. Package os would ask its poller about it, with five system calls.
+func createTemp(path string) (*os.File, error) {
+	for n := range 10_000 {
+		name := fmt.Sprintf("%s-%d.%d", path, os.Getpid(), n)
+		fd := -1
+		err := retry(func() (err error) {
+			fd, err = unix.Open(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
+			return err
+		})
+		switch err {
+		case nil:
+			return os.NewFile(uintptr(fd), name), nil
+		case unix.EEXIST: // what a power cut left behind, or another's
+		default:
+			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+		}
+	}
+	return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrExist}
 }
 
 func (f File) fill(w io.Writer) error {

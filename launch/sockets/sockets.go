@@ -5,6 +5,7 @@ package sockets
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/dockerlaunch/dockerlaunch/internal/smallfile"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,6 +25,8 @@ type Socket struct {
 	Host string `json:"host"`
 	// Group owns a unix socket beside root, by name or number: dockerd's --group.
 	Group string `json:"group,omitempty"`
+	// Groups is what to read in place of /etc/group where that is missing, as it is about to be made.
+	Groups string `json:"-"`
 }
 
 // InUseError tells that somebody answers at an address already.
@@ -186,20 +190,19 @@ func (s Socket) gid(file string) (int, error) {
 	if s.Group == "" {
 		return 0, nil
 	}
-	f, err := os.Open(file)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-	case err != nil:
+	text, err := smallfile.ReadMost(file, 1<<20)
+	if errors.Is(err, os.ErrNotExist) {
+		text, err = []byte(s.Groups), nil
+	}
+	if err != nil {
 		return 0, fmt.Errorf("looking for the group %s: %w", s.Group, err)
-	default:
-		defer f.Close()
-		gid, found, err := lookGroup(io.LimitReader(f, 1<<20), s.Group)
-		if err != nil {
-			return 0, fmt.Errorf("looking for the group %s in %s: %w", s.Group, file, err)
-		}
-		if found {
-			return gid, nil
-		}
+	}
+	gid, found, err := lookGroup(bytes.NewReader(text), s.Group)
+	if err != nil {
+		return 0, fmt.Errorf("looking for the group %s in %s: %w", s.Group, file, err)
+	}
+	if found {
+		return gid, nil
 	}
 	if gid, err := strconv.ParseUint(s.Group, 10, 31); err == nil {
 		return int(gid), nil

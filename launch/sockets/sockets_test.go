@@ -170,6 +170,9 @@ func TestGroups(t *testing.T) {
 			t.Errorf("%q: %d without an error", group, gid)
 		}
 	}
+	if gid, err := (Socket{Group: "docker", Groups: "docker:x:77:\n"}).gid(file + ".missing"); err != nil || gid != 77 {
+		t.Errorf("the file is about to be made: %d, %v", gid, err)
+	}
 	if gid, err := (Socket{Group: "docker"}).gid(file + ".missing"); err != nil || gid != 0 {
 		t.Errorf("without a file of groups: %d, %v", gid, err)
 	}
