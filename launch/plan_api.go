@@ -127,14 +127,23 @@ func (c Config) hosts(e daemon.Effective) []string {
 	switch dir, set := c.lookupEnv("DOCKER_TLS_CERTDIR"); {
 	case c.named():
 		// Who names the daemon names its addresses: that is also how docker:dind's entrypoint has it.
-	case dir != "" || e.TLS():
+	case c.securePort(e), dir == "" && e.TLS():
 		hosts = append(hosts, tlsHost)
+	case dir != "":
+		// TLS was refused, and nobody asked for a port in the clear.
 	case set:
 		// Set and empty is how compose files and CI jobs ask for the port without TLS in so many words. Where the variable is
 		// not set at all nobody asked, and no port is opened.
 		hosts = append(hosts, plainHost)
 	}
 	return hosts
+}
+
+// securePort tells whether the API gets the port where clients are known by their certificates, which are the launcher's or the
+// user's own. As with docker:dind's entrypoint it is --tlsverify that dockerd gets, unless the user says something of it.
+func (c Config) securePort(e daemon.Effective) bool {
+	refused, _ := e.RefusesTLS()
+	return c.getenv("DOCKER_TLS_CERTDIR") != "" && e.Command.IsDockerd() && !c.named() && !refused
 }
 
 // named tells whether the user says which program the daemon is.
@@ -174,8 +183,11 @@ func (c Config) wantsCertificates(e daemon.Effective) (dir string, note string) 
 	if dir == "" || !e.Command.IsDockerd() || c.named() {
 		return "", ""
 	}
-	if speaks, where := e.SpeaksOfTLS(); speaks {
+	if own, where := e.OwnCertificates(); own {
 		return "", "those that " + where + " names are used"
+	}
+	if refused, where := e.RefusesTLS(); refused {
+		return "", where + " says --tls=false, which DOCKER_TLS_CERTDIR contradicts: no port is opened. Leave out one of the two"
 	}
 	return dir, ""
 }
@@ -208,7 +220,11 @@ func (p *Plan) certificates(c Config, e daemon.Effective, f Facts) {
 	dir, note := c.wantsCertificates(e)
 	if dir == "" {
 		if note != "" {
-			p.add(Step{Name: "certificates", Why: why, Verdict: Skip, Note: note})
+			verdict := Skip
+			if !c.securePort(e) {
+				verdict = Warn
+			}
+			p.add(Step{Name: "certificates", Why: why, Verdict: verdict, Note: note})
 		}
 		return
 	}

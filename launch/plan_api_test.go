@@ -20,6 +20,17 @@ func flags(p *Plan, name string) []string {
 	return values
 }
 
+// addedFlags are the values of an option that the plan adds to what the user says.
+func addedFlags(p *Plan, name string) []string {
+	var values []string
+	for _, a := range p.Command.Added {
+		if value, ok := strings.CutPrefix(a.Arg, "--"+name+"="); ok {
+			values = append(values, value)
+		}
+	}
+	return values
+}
+
 func step(t *testing.T, p *Plan, name string) Step {
 	t.Helper()
 	i := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Name == name })
@@ -44,6 +55,10 @@ func TestWhereTheAPIIs(t *testing.T) {
 		"a socket by DOCKER_HOST":           {nil, []string{"DOCKER_HOST=unix:///x.sock"}, []string{"unix:///x.sock"}, []string{"fd://"}, []string{"unix:///x.sock"}},
 		"a DOCKER_HOST for clients":         {nil, []string{"DOCKER_HOST=tcp://docker:2376"}, []string{unixHost}, []string{"fd://"}, nil},
 		"a folder of certificates":          {nil, []string{"DOCKER_TLS_CERTDIR=/certs"}, []string{unixHost, tlsHost}, []string{"fd://"}, []string{unixHost, tlsHost}},
+		"TLS on, and certificates":          {[]string{"--tls"}, []string{"DOCKER_TLS_CERTDIR=/certs"}, []string{unixHost, tlsHost}, []string{"fd://"}, []string{unixHost, tlsHost}},
+		"TLS refused, and certificates":     {[]string{"--tls=false"}, []string{"DOCKER_TLS_CERTDIR=/certs"}, []string{unixHost}, []string{"fd://"}, nil},
+		"certificates of the user's":        {[]string{"--tlscert=/my.pem"}, []string{"DOCKER_TLS_CERTDIR=/certs"}, []string{unixHost, tlsHost}, []string{"fd://"}, []string{unixHost, tlsHost}},
+		"any client, by the user":           {[]string{"--tlsverify=false"}, []string{"DOCKER_TLS_CERTDIR=/certs"}, []string{unixHost, tlsHost}, []string{"fd://"}, []string{unixHost, tlsHost}},
 		"TLS switched off in so many words": {nil, []string{"DOCKER_TLS_CERTDIR="}, []string{unixHost, plainHost}, []string{"fd://"}, []string{unixHost, plainHost}},
 		"dockerd named, and certificates":   {[]string{"dockerd"}, []string{"DOCKER_TLS_CERTDIR=/certs"}, []string{unixHost}, []string{"fd://"}, nil},
 		"addresses by the user":             {[]string{"dockerd", "-H", "tcp://1.2.3.4:5"}, []string{"DOCKER_TLS_CERTDIR=/certs"}, nil, nil, nil},
@@ -77,19 +92,27 @@ func TestWhereTheAPIIs(t *testing.T) {
 	}
 }
 
-func TestCertificatesAsFlags(t *testing.T) {
+// TestNoPortInTheClear: with a folder of certificates no port is open to clients without one, whatever else is said of TLS, but
+// for --tlsverify=false.
+func TestNoPortInTheClear(t *testing.T) {
 	for name, c := range map[string]struct {
 		daemon []string
-		env    string
 		file   string
-		want   string
+		ca     string // of the launcher's making
+		verify bool   // --tlsverify is added
+		port   bool
 	}{
-		"asked for":          {nil, "DOCKER_TLS_CERTDIR=/certs", "", "/certs/server/ca.pem"},
-		"not asked for":      {nil, "X=y", "", ""},
-		"switched off":       {nil, "DOCKER_TLS_CERTDIR=", "", ""},
-		"the user's own":     {[]string{"--tlscert=/my.pem"}, "DOCKER_TLS_CERTDIR=/certs", "", ""},
-		"in daemon.json":     {nil, "DOCKER_TLS_CERTDIR=/certs", `{"tls": false}`, ""},
-		"dockerd is by name": {[]string{"dockerd"}, "DOCKER_TLS_CERTDIR=/certs", "", ""},
+		"asked for":                      {nil, "", "/certs/server/ca.pem", true, true},
+		"with --tls":                     {[]string{"--tls"}, "", "/certs/server/ca.pem", true, true},
+		"with --tls=false":               {[]string{"--tls=false"}, "", "", false, false},
+		"with tls false in the file":     {nil, `{"tls": false}`, "", false, false},
+		"with tls true in the file":      {nil, `{"tls": true}`, "/certs/server/ca.pem", true, true},
+		"the user's own":                 {[]string{"--tlscert=/my.pem"}, "", "", true, true},
+		"the user's own, not to be used": {[]string{"--tlscert=/my.pem", "--tls=false"}, "", "", false, false},
+		"the user's own in the file":     {nil, `{"tlscert": "/my.pem"}`, "", true, true},
+		"all of it the user's":           {[]string{"--tlsverify", "--tlscacert=/a", "--tlscert=/b", "--tlskey=/c"}, "", "", false, true},
+		"any client":                     {[]string{"--tlsverify=false"}, "", "", false, true},
+		"dockerd by name":                {[]string{"dockerd"}, "", "", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := prepared()
@@ -100,14 +123,30 @@ func TestCertificatesAsFlags(t *testing.T) {
 				}
 			}
 			f.Certificates.Plan = &certs.Plan{Dir: "/certs", Actions: []certs.Action{{Part: "ca", Verb: certs.Make}}}
-			p := planned(t, Config{Daemon: c.daemon, Environ: environ(c.env)}, f)
-			if got := strings.Join(flags(p, "tlscacert"), " "); got != c.want {
-				t.Errorf("--tlscacert %q, want %q", got, c.want)
-			}
-			if verify := len(flags(p, "tlsverify")) > 0; verify != (c.want != "") {
-				t.Errorf("--tlsverify is %v", verify)
+			for _, exec := range []bool{false, true} {
+				p := planned(t, Config{Daemon: c.daemon, Environ: environ("DOCKER_TLS_CERTDIR=/certs"), Exec: exec}, f)
+				if got := strings.Join(addedFlags(p, "tlscacert"), " "); got != c.ca {
+					t.Errorf("--tlscacert %q, want %q", got, c.ca)
+				}
+				if verify := len(addedFlags(p, "tlsverify")) > 0; verify != c.verify {
+					t.Errorf("--tlsverify is added: %v", verify)
+				}
+				if off := addedFlags(p, "tls"); len(off) > 0 {
+					t.Errorf("--tls=%v is added", off)
+				}
+				if port := slices.Contains(p.hosts, tlsHost); port != c.port {
+					t.Errorf("the port is open: %v", port)
+				}
+				if slices.Contains(p.hosts, plainHost) {
+					t.Error("a port is open in the clear")
+				}
 			}
 		})
+	}
+	for _, env := range []string{"X=y", "DOCKER_TLS_CERTDIR="} {
+		if p := planned(t, Config{Environ: environ(env)}, prepared()); len(addedFlags(p, "tlscacert"))+len(addedFlags(p, "tlsverify")) > 0 {
+			t.Errorf("%s: dockerd gets %q", env, p.Command.Args)
+		}
 	}
 }
 

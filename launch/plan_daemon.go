@@ -133,7 +133,7 @@ func (p *Plan) command(c Config, e daemon.Effective, missing map[string]bool, f 
 		NoFileHard:      set.NoFile.Hard,
 		// With v1 dockerd takes the cgroupfs driver by itself.
 		SystemdLeak: f.Host.SystemdLeak && f.Cgroups.Mode != cgroups.V1 && f.Cgroups.Mode != cgroups.Hybrid,
-		Containerd:  p.containerdAddress, Hosts: p.hosts, Sockets: p.opened != nil, TLSDir: p.tlsDir,
+		Containerd:  p.containerdAddress, Hosts: p.hosts, Sockets: p.opened != nil, TLSDir: p.tlsDir, Verify: c.securePort(e),
 		Network: networkDefaults(p.Habitat, e, f.Network), BoundLogs: p.Habitat != host.Host,
 	}
 	p.needsVersion = daemon.NeedsVersion(e, facts)

@@ -24,6 +24,8 @@ type DefaultFacts struct {
 	Sockets bool
 	// TLSDir is the folder with certificates in docker:dind's layout that were made for the API; "" where there is none.
 	TLSDir string
+	// Verify tells that the API's port is for clients with a certificate alone, whoever made the server's.
+	Verify bool
 	// Network is what the daemon's networks are fitted to.
 	Network NetworkDefaults
 	// BoundLogs asks for a bound on the logs of containers.
@@ -135,7 +137,7 @@ var apiDefaults = []Default{
 		Unless: []string{"tlsverify"},
 		judge: func(_ Effective, f DefaultFacts) (string, bool) {
 			plain := func(host string) bool { return strings.HasPrefix(host, "tcp://") }
-			return "false", !f.Sockets && f.TLSDir == "" && slices.ContainsFunc(f.Hosts, plain)
+			return "false", !f.Sockets && f.TLSDir == "" && !f.Verify && slices.ContainsFunc(f.Hosts, plain)
 		},
 	},
 }
@@ -161,7 +163,7 @@ func tlsDefault(option, file string) Default {
 		Reason: "DOCKER_TLS_CERTDIR names a folder, whose certificates the API is to ask for",
 		judge: func(_ Effective, f DefaultFacts) (string, bool) {
 			if file == "" {
-				return "true", f.TLSDir != ""
+				return "true", f.TLSDir != "" || f.Verify
 			}
 			return f.TLSDir + "/server/" + file, f.TLSDir != ""
 		},

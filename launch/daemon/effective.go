@@ -145,12 +145,19 @@ func (e Effective) Debug() bool { return e.bool("debug", false) }
 // Group is --group, to which a unix socket of the API belongs; else "docker".
 func (e Effective) Group() string { return e.value("group", "docker") }
 
-// SpeaksOfTLS reports whether the user says anything of TLS for the API, and where.
-func (e Effective) SpeaksOfTLS() (bool, string) {
-	for _, option := range []string{"tls", "tlsverify", "tlscacert", "tlscert", "tlskey"} {
+// OwnCertificates reports whether the user names certificates of his own for the API, or says how clients are known, and where.
+func (e Effective) OwnCertificates() (bool, string) {
+	for _, option := range []string{"tlsverify", "tlscacert", "tlscert", "tlskey"} {
 		if speaks, where := e.Speaks(option); speaks {
 			return true, where
 		}
 	}
 	return false, ""
+}
+
+// RefusesTLS reports whether the user switches TLS off in so many words, with --tls=false, and where. --tlsverify, with any value,
+// turns it on again.
+func (e Effective) RefusesTLS() (bool, string) {
+	speaks, where := e.Speaks("tls")
+	return speaks && !e.TLS(), where
 }
