@@ -143,11 +143,10 @@ func lay(dir *os.Root, at, name, from string, d fs.DirEntry) error {
 	return linkOrCopy(dir, at, name, from, info.Mode())
 }
 
+// linkOrCopy puts a file into a folder of which lay has seen that it is in the tree.
 func linkOrCopy(dir *os.Root, at, name, from string, mode fs.FileMode) error {
-	// A link made by path would go wherever a link among its folders leads; where there is one, the file is copied.
-	parent := filepath.Join(at, filepath.Dir(name))
-	if real, err := filepath.EvalSymlinks(parent); err == nil && real == parent && os.Link(from, filepath.Join(at, name)) == nil {
-		return nil // what else keeps it from being linked, as another filesystem does, does not keep it from being copied
+	if os.Link(from, filepath.Join(at, name)) == nil {
+		return nil // what keeps it from being linked, as another filesystem does, does not keep it from being copied
 	}
 	in, err := os.Open(from)
 	if err != nil {

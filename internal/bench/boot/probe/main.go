@@ -101,7 +101,7 @@ func wait(begin string) error {
 			select {}
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("Docker does not answer: %w", err)
+			return fmt.Errorf("no answer within %v: %w", limit, err)
 		}
 		pause := unix.NsecToTimespec(int64(5 * time.Millisecond))
 		if err := unix.Nanosleep(&pause, nil); err != nil && err != unix.EINTR {
