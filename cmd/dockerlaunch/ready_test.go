@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -69,8 +70,33 @@ func TestReadyTarget(t *testing.T) {
 		"": "unix:///run/docker.sock", "unix:///x/y.sock": "unix:///x/y.sock", "tcp://docker:2376": "unix:///run/docker.sock",
 		"nonsense": "unix:///run/docker.sock", "tcp://127.0.0.1:2375": "unix:///run/docker.sock",
 	} {
-		if got, err := readyTarget(env); err != nil || got.String() != want {
+		if got, err := readyTarget(env, nil); err != nil || got.String() != want {
 			t.Errorf("DOCKER_HOST=%s: %s, %v", env, got, err)
 		}
+	}
+	const fallback, certificates = "unix:///run/docker.sock", "--tlsverify"
+	for _, c := range []struct {
+		command []string
+		want    string
+	}{
+		{[]string{"dockerd", "--host=fd://"}, fallback},
+		{[]string{"dockerd", "-H", "unix:///x.sock"}, "unix:///x.sock"},
+		{[]string{"dockerd", "-H", "tcp://127.0.0.1:4", "-H", "unix:///x.sock"}, "tcp://127.0.0.1:4"},
+		{[]string{"dockerd", certificates, "-H", "tcp://127.0.0.1:4", "-H", "unix:///x.sock"}, "unix:///x.sock"},
+		{[]string{"dockerd", certificates, "-H", "tcp://127.0.0.1:4"}, fallback},
+	} {
+		if got, err := readyTarget("", c.command); err != nil || got.String() != c.want {
+			t.Errorf("%q: %s, %v, want %s", c.command, got, err, c.want)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "report.json")
+	if got := startedDaemon(path); got != nil {
+		t.Errorf("without a report: %q", got)
+	}
+	if err := os.WriteFile(path, []byte(`{"daemon":["dockerd","-H","unix:///x.sock"],"steps":[]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := startedDaemon(path); len(got) != 3 {
+		t.Errorf("with a report: %q", got)
 	}
 }
