@@ -13,6 +13,7 @@ import (
 	"github.com/dockerlaunch/dockerlaunch/launch/network"
 	"github.com/dockerlaunch/dockerlaunch/launch/pidone"
 	"github.com/dockerlaunch/dockerlaunch/launch/power"
+	"github.com/dockerlaunch/dockerlaunch/launch/storage"
 	"github.com/dockerlaunch/dockerlaunch/mounts"
 	"golang.org/x/sys/unix"
 )
@@ -199,6 +200,15 @@ func (s *supervisor) later() {
 		})
 		if err != nil {
 			s.config.log().Warnf("%v. Lost: the power button", err)
+		}
+	})
+	s.init.Go(func() {
+		root, err := s.dataRoot()
+		if err == nil {
+			err = storage.SyncImages(b.ctx, root)
+		}
+		if err != nil {
+			s.config.log().Warnf("%v. Lost: images that were new half a minute before a power cut", err)
 		}
 	})
 	s.init.Go(func() {
