@@ -16,6 +16,7 @@ import (
 	"github.com/dockerlaunch/dockerlaunch/launch/check"
 	"github.com/dockerlaunch/dockerlaunch/launch/finding"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/modules"
 	"golang.org/x/sys/unix"
 )
 
@@ -93,6 +94,12 @@ func TestJudgeKernel(t *testing.T) {
 	f := check.Judge(&request, facts).Findings[i]
 	if f.Severity != finding.Fatal || !f.Bad() || !strings.HasPrefix(err.Error(), f.Sentence()) {
 		t.Errorf("the launch: %v\nthe check: %+v", err, f)
+	}
+	// All modules that are wanted are there, so that the configuration alone tells.
+	modular := j
+	modular.wants = []modules.Want{}
+	if _, err := modular.Apply(t.Context()); err == nil || !strings.HasPrefix(err.Error(), f.Sentence()) {
+		t.Errorf("with modules: %v", err)
 	}
 	j.without = []string{f.ID}
 	if _, err := j.Apply(t.Context()); err != nil {

@@ -38,10 +38,17 @@ func Check(c *Config, r *check.Request) (*check.Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !f.ProcMounted { // what is there cannot be told from what is hidden
+		return nil, errors.New("the running system is looked at through /proc, which is not mounted here: mount it (mount -t proc proc /proc), " +
+			"or judge a kernel by its configuration, --kernel-config FILE, or a tree, --root DIR")
+	}
 	if r.For != "" {
 		f.Host.Habitat = r.For
 	}
 	r.Daemon.File = f.Daemon.Config
+	if !r.Daemon.Version.Known() {
+		r.Daemon.Version = f.Daemon.Version
+	}
 	plan, err := NewPlan(*c, f)
 	if err != nil {
 		return nil, err
@@ -130,9 +137,9 @@ func refuse(report *check.Report, id, note string) {
 	report.Findings = append(report.Findings, f)
 }
 
-// JudgeKernel looks whether the kernel has what no daemon does without: its release, namespaces and cgroups in any case, and its
-// configuration where one of the wanted modules did not come, or where none can come as all is built in. What is fatal there is
-// fatal to `dockerlaunch check`, in the same words.
+// JudgeKernel looks whether the kernel has what no daemon does without: its release, namespaces, cgroups and configuration. Where
+// that is nowhere to be found, the running kernel is probed if one of the wanted modules did not come. What is fatal to
+// `dockerlaunch check` is fatal here, in the same words.
 type JudgeKernel struct {
 	Habitat host.Habitat `json:"habitat"`
 
@@ -162,11 +169,9 @@ func (j JudgeKernel) Apply(context.Context) (kept bool, err error) {
 	if err != nil {
 		return true, errors.Join(sentences(fatal, j.without), err)
 	}
-	if !has {
-		// A configuration that cannot be read is no reason not to start the daemon.
-		if more, err := check.FatalKernel(&j.request, known); err == nil {
-			fatal = append(fatal, more...)
-		}
+	// A configuration that cannot be read is no reason not to start the daemon.
+	if more, err := check.FatalKernel(&j.request, known, has); err == nil {
+		fatal = append(fatal, more...)
 	}
 	return true, sentences(fatal, j.without)
 }

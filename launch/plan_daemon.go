@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/dockerlaunch/dockerlaunch/cgroups"
+	"github.com/dockerlaunch/dockerlaunch/launch/check"
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 	"github.com/dockerlaunch/dockerlaunch/launch/files"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
@@ -61,7 +62,7 @@ func (p *Plan) programs(c Config, e daemon.Effective, f Facts) (missing map[stri
 // settings plans what the daemon's own configuration calls for: a file that it can read, no contradiction, a place for
 // its data, no other daemon in its way.
 func (p *Plan) settings(c Config, e daemon.Effective, f Facts) {
-	check := func(err error) {
+	mistake := func(err error) {
 		if err != nil {
 			p.add(Step{Name: "daemon.json", Why: "dockerd does not start on a configuration with a mistake", Required: true, Verdict: Refuse, Note: err.Error()})
 		}
@@ -75,8 +76,8 @@ func (p *Plan) settings(c Config, e daemon.Effective, f Facts) {
 	for _, word := range e.Args.Operands() {
 		p.add(Step{Name: "argument " + word, Verdict: Warn, Note: fmt.Sprintf("dockerd takes no operands, and gets %q", word)})
 	}
-	check(f.Daemon.ConfigErr)
-	check(daemon.CheckConflicts(e.Args, e.File))
+	mistake(f.Daemon.ConfigErr)
+	mistake(daemon.CheckConflicts(e.Args, e.File))
 	for _, problem := range e.File.Problems(e.Version) {
 		// Even what is fatal to every dockerd we know may be right for a newer one; it will say so itself.
 		p.add(Step{Name: "daemon.json " + problem.Key, Verdict: Warn, Note: problem.String()})
@@ -91,6 +92,12 @@ func (p *Plan) settings(c Config, e daemon.Effective, f Facts) {
 	case f.Daemon.DataRoot == files.Dangling:
 		s.Verdict, s.Action = Refuse, nil
 		s.Note = fmt.Sprintf("the data-root %s is a link that leads nowhere: make what it leads to, or name another place with --data-root", root.Path)
+	case check.HoldsNoFiles(f.Daemon.DataRootFS):
+		s.Verdict, s.Action = Refuse, nil
+		s.Note = fmt.Sprintf("the data-root %s lies on %s, which holds no files: mount a volume there, or name another place with --data-root", root.Path, f.Daemon.DataRootFS)
+	case !f.Daemon.DataRootWritable && f.Host.UID != 0:
+		// That this is not root is in the way already, and what root may do cannot be told.
+		s.Verdict, s.Action, s.Note = Skip, nil, "only root can tell whether it is writable"
 	case !f.Daemon.DataRootWritable:
 		s.Verdict, s.Action = Refuse, nil
 		s.Note = fmt.Sprintf("the data-root %s lies on a read-only %s: mount a volume there, or name another place with --data-root", root.Path, f.Daemon.DataRootFS)

@@ -143,6 +143,12 @@ func TestPlanSteps(t *testing.T) {
 		"a read-only data-root": {
 			change: func(f *Facts) { f.Daemon.DataRootWritable = false }, step: "data-root /var/lib/docker", verdict: Refuse, note: "volume",
 		},
+		"a data-root where only root may write": {
+			change: func(f *Facts) { f.Daemon.DataRootWritable, f.Host.UID = false, 1000 }, step: "data-root /var/lib/docker", verdict: Skip,
+		},
+		"a data-root in /sys": {
+			change: func(f *Facts) { f.Daemon.DataRootFS = "sysfs" }, step: "data-root /var/lib/docker", verdict: Refuse, note: "holds no files",
+		},
 		"a data-root on overlay": {
 			change: func(f *Facts) { f.Daemon.DataRootFS = "overlay" }, step: "data-root /var/lib/docker", verdict: Warn, note: "volume",
 		},

@@ -38,6 +38,9 @@ func Fatal(r *Request, k *Known) []finding.Finding {
 func fatalAmong(r *Request, k *Known, namespaces map[string]unix.Errno) []finding.Finding {
 	f := &Facts{For: habitat(r, k), Live: true, Host: k.Host, Config: &kconfig.Config{}, Running: k.Host.Kernel, Namespaces: namespaces}
 	f.Cgroup.Facts = k.Cgroups
+	if v := r.Daemon.Version; v.Known() && !v.Dev {
+		f.User.Docker, f.User.DockerText = v, v.String()
+	}
 	judge := func() []finding.Finding {
 		c := f.conditions(r)
 		c.Firewall = kconfig.FirewallNone // of which the release says nothing
@@ -79,13 +82,16 @@ func lookForNamespaces() map[string]unix.Errno {
 	return answers
 }
 
-// FatalKernel returns what of the running kernel is fatal to the daemon of a Request, by its configuration: what a launcher looks
-// at where something did not come, or cannot come as the kernel loads no modules. A daemon of unknown version gets what is fatal
-// to old and new ones alike.
-func FatalKernel(r *Request, k *Known) ([]finding.Finding, error) {
+// FatalKernel returns what of the running kernel is fatal to the daemon of a Request, by its configuration. A daemon of unknown
+// version gets what is fatal to old and new ones alike. Where there is no configuration the running kernel is probed; well says
+// that all modules that Docker uses are in it, so that it need not be.
+func FatalKernel(r *Request, k *Known, well bool) ([]finding.Finding, error) {
 	f := &Facts{For: habitat(r, k), Live: true, Host: k.Host, Running: k.Host.Kernel}
 	if err := f.findConfig("/", k.Host.Kernel); err != nil {
 		return nil, err
+	}
+	if well && !f.Config.Complete {
+		return nil, nil
 	}
 	// A kernel that loads none has no option that is a module.
 	if k.Host.LoadableModules {

@@ -273,6 +273,9 @@ func (f *Facts) observeUserSpace(r *Request, known *Known) {
 	if u.Daemon == "" && r.Daemon.Command.Fallback != "" {
 		u.Daemon, _ = t.program(r.Daemon.Command.Fallback, search)
 	}
+	if !u.Docker.Known() && u.Daemon != "" {
+		u.hinted(t, r.Daemon.Version)
+	}
 	if u.Daemon == "" {
 		u.DaemonErr = r.Daemon.Command.Path + ": there is no such daemon"
 		if r.Root != "" {

@@ -113,6 +113,12 @@ func TestRules(t *testing.T) {
 		{"v1 is deprecated", func(_ *Request, f *Facts) { v1(f) }, "cgroup.mode", finding.OK, finding.Info, "2029"},
 		{"v1 in one mount", func(_ *Request, f *Facts) { v1(f); f.Cgroup.RootFSType = "cgroup"; f.For = host.Container },
 			"cgroup.mode", finding.Missing, finding.Fatal, "one mount"},
+		{"a Docker from before v2", func(_ *Request, f *Facts) {
+			f.User.Docker, _ = daemon.ParseVersion("19.03.15")
+			f.User.DockerText = "19.03.15"
+		}, "kernel.cgroup2.docker", finding.Disabled, finding.Fatal, "does not know: that came with 20.10"},
+		{"a data-root in /proc", func(_ *Request, f *Facts) { f.Storage.FSType, f.Storage.DataRoot = "proc", "/proc" },
+			"storage.data-root", finding.Disabled, finding.Fatal, "holds no files"},
 		{"no cgroups", func(_ *Request, f *Facts) { f.Cgroup.Facts = cgroups.Facts{} }, "cgroup.mode", finding.Missing, finding.Fatal, "every container"},
 		{"nothing mounted, on a machine", func(_ *Request, f *Facts) {
 			f.Cgroup.Mode, f.Cgroup.RootFSType, f.Cgroup.Mounts, f.Cgroup.Unified, f.For = cgroups.None, "", nil, nil, host.Machine
@@ -326,5 +332,38 @@ func TestNamespaces(t *testing.T) {
 	}
 	if after, err := os.Readlink("/proc/self/ns/net"); err != nil || after != before {
 		t.Errorf("this process moved from %s to %s, %v", before, after, err)
+	}
+}
+
+// A tree without a package database has a note of its dockerd's version.
+func TestHintedVersion(t *testing.T) {
+	root := t.TempDir()
+	put := func(name, text string, mode os.FileMode) {
+		t.Helper()
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("usr/bin/dockerd", "a program", 0o755)
+	version, err := daemon.ParseVersion("26.1.5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for hint, want := range map[string]string{daemon.Hint(9, version): "26.1.5", daemon.Hint(10, version): "", "nonsense": ""} {
+		put(daemon.VersionHint, hint, 0o644)
+		r, _ := healthy()
+		r.Root = root
+		r.Daemon.Command.Path = "dockerd"
+		f, err := Observe(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.User.DockerText != want {
+			t.Errorf("%q: Docker %q, want %q", hint, f.User.DockerText, want)
+		}
 	}
 }

@@ -16,6 +16,11 @@ const goodPlace = "put the data-root on ext4, xfs or btrfs, so that overlay work
 // goodFilesystems are those that overlay works on; on others only a trial tells.
 const goodFilesystems = ",ext4,ext3,ext2/ext3,xfs,btrfs,f2fs,tmpfs,"
 
+// HoldsNoFiles tells of the filesystems that are windows into the kernel: nobody can make a file there.
+func HoldsNoFiles(fstype string) bool {
+	return fstype != "" && listed(",proc,sysfs,devpts,cgroup,cgroup2,securityfs,debugfs,tracefs,selinuxfs,bpf,mqueue,configfs,pstore,efivarfs,binfmt_misc,autofs,nsfs,", fstype)
+}
+
 func (b *book) storage(r *Request, f *Facts) {
 	s := &f.Storage
 	b.dataRoot(f)
@@ -61,6 +66,9 @@ func (b *book) driver(s *StorageFacts, choice storage.Choice) {
 	tried := s.Trial != nil
 	driver := storage.Choose(choice)
 	how, note, fix := ok, "dockerd takes "+driver.Name+": "+driver.Why, ""
+	if driver.Fails {
+		note = "dockerd cannot take " + driver.Name + ", though " + driver.Why
+	}
 	lost := "dockerd does not start"
 	switch {
 	case driver.Fails && (tried || len(s.Prior) > 1 || choice.Trial.Overlay):
@@ -99,6 +107,9 @@ func (b *book) dataRoot(f *Facts) {
 	case s.ReadOnly:
 		how, lost = offFatal, "dockerd does not start: it has no place for its data"
 		note += " lies on a read-only " + s.FSType
+	case HoldsNoFiles(s.FSType):
+		how, lost = offFatal, "dockerd does not start: it has no place for its data"
+		note += " lies on " + s.FSType + ", which holds no files"
 	case s.FSType == "overlay":
 		how, lost = offLost, "overlay2, which does not work on an overlay filesystem: every layer is a full copy"
 		note += " lies on an overlay filesystem"

@@ -38,6 +38,21 @@ func (u *UserSpace) versions(t tree) {
 	}
 }
 
+// hinted learns dockerd's version where no package tells it: it is known already, or the tree has a note of it, see
+// daemon.VersionHint.
+func (u *UserSpace) hinted(t tree, known daemon.Version) {
+	if !known.Known() {
+		program, err := t.follow(u.Daemon)
+		if err != nil {
+			return // it is gone since it was found
+		}
+		known = daemon.VersionFiles{Cache: os.DevNull, Hint: t.host(daemon.VersionHint)}.Known(t.host(program))
+	}
+	if known.Known() && !known.Dev {
+		u.Docker, u.DockerText = known, known.String()
+	}
+}
+
 // packageVersions reads a database of dpkg ("Package: git", "Version: 1:2.47.3-0+deb13u1", see deb822(5)) or of apk ("P:git",
 // "V:2.47.3-r0"), for the packages that matter. Epochs and a distribution's revisions are left out.
 func packageVersions(text string, into map[string]string) {

@@ -53,7 +53,7 @@ func newJudgement(c *Config, conditions Conditions, modules Modules) *judgement 
 	if j.Cgroup == CgroupUnknown {
 		j.Cgroup = CgroupV1
 		// From 5.2 on v2 has all that Docker uses.
-		if !j.r.before(5_2) && (c.On("CGROUP_BPF") || !c.Complete) {
+		if !j.r.before(5_2) && (c.On("CGROUP_BPF") || !c.Complete) && !j.dockerBefore(20, 10) {
 			j.Cgroup = CgroupV2
 		}
 	}

@@ -63,6 +63,12 @@ func (j *judgement) releases() []finding.Finding {
 		release = bad("release", fatal, "Docker: dockerd refused kernels before 3.10 up to Docker 20.10, and is not made for them since", "use kernel 3.10 or later")
 	}
 	findings := []finding.Finding{release}
+	if j.Cgroup == CgroupV2 && j.dockerBefore(20, 10) {
+		f := bad("cgroup2.docker", fatal, "every container", "boot with cgroup v1, or use Docker 20.10 or later")
+		f.Status = finding.Disabled
+		f.Note += ", with cgroup v2, which Docker " + j.Docker + " does not know: that came with 20.10"
+		findings = append(findings, f)
+	}
 	if j.Cgroup == CgroupV2 {
 		switch {
 		case j.r.before(4_15):

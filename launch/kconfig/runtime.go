@@ -25,6 +25,10 @@ func Runtime(fsys fs.FS, release string) *Config {
 	p := prober{fsys: fsys}
 	_, err := fs.Stat(fsys, "proc/self")
 	p.proc = err == nil
+	// With the mount option subset=pid (proc(5)) it shows nothing but processes.
+	if _, err := fs.Stat(fsys, "proc/sys"); err != nil {
+		p.proc = false
+	}
 	p.filesystems = p.words("proc/filesystems")
 	p.controllers = p.words("proc/cgroups") + p.words("sys/fs/cgroup/cgroup.controllers") + p.words("sys/fs/cgroup/unified/cgroup.controllers")
 	for _, table := range tables() {
