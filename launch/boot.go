@@ -30,8 +30,6 @@ type boot struct {
 	fatal   *power.Fatal
 	// network is what the interfaces are given.
 	network network.Config
-	// asked are the requests of buttons.
-	asked chan power.Action
 	// cancel ends what goes on in the background.
 	cancel context.CancelFunc
 	ctx    context.Context
@@ -47,7 +45,7 @@ func (s *supervisor) bootMachine(ctx context.Context) error {
 		return fmt.Errorf("reading the kernel command line: %w", err)
 	}
 	line := bootline.Parse(string(data))
-	b := &boot{line: line, asked: make(chan power.Action, 1)}
+	b := &boot{line: line}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	s.boot = b
 	words := make([]string, len(line.Words))
@@ -59,6 +57,7 @@ func (s *supervisor) bootMachine(ctx context.Context) error {
 	b.facts, b.log = facts, facts.Log(words, false)
 	b.fatal = s.newFatal(words)
 	s.config.Log = machineLogger(b.log)
+	s.isKnown()
 	var mistakes []error
 	if s.config.Boot != nil {
 		if s.config, mistakes, err = s.config.Boot(s.config, line); err != nil {
@@ -93,6 +92,7 @@ func (s *supervisor) bootMachine(ctx context.Context) error {
 	b.log = facts.Log(words, true)
 	b.verbose(s.config.Debug)
 	s.config.Log = machineLogger(b.log)
+	s.watchButtons()
 	return s.disks(ctx)
 }
 
@@ -110,6 +110,9 @@ func (s *supervisor) leaveInitramfs(ctx context.Context) error {
 	p.root(s.config)
 	if _, err := s.take(ctx, p); err != nil || !p.rootMoved {
 		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // who starts anew knows nothing of what was asked for
 	}
 	exe, err := os.Executable()
 	if err != nil {
@@ -192,17 +195,6 @@ func (s *supervisor) panicAfter(d time.Duration) {
 func (s *supervisor) later() {
 	b := s.boot
 	s.init.Go(func() {
-		err := power.WatchButtons(b.ctx, "", func(a power.Action) {
-			select {
-			case b.asked <- a:
-			default: // one is asked for already
-			}
-		})
-		if err != nil {
-			s.config.log().Warnf("%v. Lost: the power button", err)
-		}
-	})
-	s.init.Go(func() {
 		root, err := s.dataRoot()
 		if err == nil {
 			err = storage.SyncImages(b.ctx, root)
@@ -213,6 +205,21 @@ func (s *supervisor) later() {
 	})
 	s.init.Go(func() {
 		machine.KeepSaving(b.ctx, b.options, saveEvery, func(err error) { s.config.log().Warn(err) })
+	})
+}
+
+// watchButtons makes a machine's buttons signals to its PID 1, which are obeyed at any time: in the boot, while the machine runs,
+// in the count-down of a fatal error, and to hurry a shutdown.
+func (s *supervisor) watchButtons() {
+	s.init.Go(func() {
+		err := power.WatchButtons(s.boot.ctx, "", func(a power.Action) {
+			if err := unix.Kill(unix.Getpid(), a.Signal()); err != nil {
+				s.config.log().Warnf("handing on the button for %s: %v", a, err)
+			}
+		})
+		if err != nil {
+			s.config.log().Warnf("%v. Lost: the power button", err)
+		}
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/launch/pidone"
@@ -19,7 +20,8 @@ const containerStopLimit = 25 * time.Second
 // and stays its parent. On a machine it does not return: every way out, a panic in any goroutine too, ends in a shutdown,
 // since a PID 1 that ends takes the kernel with it. Elsewhere it returns the exit status.
 func Main(c Config) int {
-	s := &supervisor{config: c, begin: time.Now(), containerdUp: make(chan struct{})}
+	s := &supervisor{config: c, begin: time.Now(), containerdUp: make(chan struct{}), known: make(chan struct{})}
+	s.isKnown = sync.OnceFunc(func() { close(s.known) })
 	s.record = newRecorder(s.begin, c.Version)
 	defer func() {
 		if caught := recover(); caught != nil {

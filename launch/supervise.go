@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -57,6 +58,9 @@ type supervisor struct {
 	boot *boot
 	// ending is set where the launcher cannot go on: what happens to the daemon then is not run's business any more.
 	ending atomic.Bool
+	// known is closed when it is known what signals ask for here: those of a machine's PID 1, once boot is there, or a daemon's.
+	known   chan struct{}
+	isKnown func()
 	// early are the signals that came while there was no daemon to forward them to.
 	early []unix.Signal
 	// endPreload ends the loading of images; nil before it has begun.
@@ -79,27 +83,19 @@ func (s *supervisor) supervise(ctx context.Context) error {
 	return s.run()
 }
 
-// prepare does all that comes before the daemon. Signals that ask to stop end it.
+// prepare does all that comes before the daemon. Signals that ask to stop end it, and on a machine those that ask for its end.
 func (s *supervisor) prepare(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	prepared, listened := make(chan struct{}), make(chan struct{})
 	s.init.Go(func() {
 		defer close(listened)
-		for {
-			select {
-			case signal := <-s.init.Signals():
-				if asksToStop(signal) {
-					cancel(&SignalError{Signal: signal})
-				} else {
-					s.early = append(s.early, signal)
-				}
-			case <-prepared:
-				return
-			}
-		}
+		s.early = earlySignals(s.init.Signals(), s.known, prepared, s.endsBoot, cancel)
 	})
 	plan, report, err := prepare(ctx, s.config, func(p *Plan) Hooks {
 		s.plan = p
+		if p.Habitat != host.Machine {
+			s.isKnown()
+		}
 		return s.hooks()
 	}, func(ctx context.Context) (Config, error) {
 		err := s.bootMachine(ctx)
@@ -109,15 +105,56 @@ func (s *supervisor) prepare(ctx context.Context) error {
 	<-listened
 	s.plan = plan
 	switch {
-	case err != nil:
 	case ctx.Err() != nil:
+		// What fails meanwhile is no reason to refuse it.
+		if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.Cause(ctx)) {
+			s.config.log().Warn(err)
+		}
 		err = context.Cause(ctx)
+	case err != nil:
 	default:
 		s.config.log().Infof("starting %s, %v after the launcher (%d steps done, %d stood already, %d warnings)", plan.Command.Path,
 			time.Since(s.begin).Round(time.Millisecond), report.Count(Done), report.Count(Kept), report.Count(Warned))
 	}
 	cancel(nil)
 	return err
+}
+
+// earlySignals takes the signals that come before there is a daemon, until done is closed. Once known is closed, the first that
+// ends says so of calls stop with a *SignalError. It returns the others, which are for the daemon.
+func earlySignals(signals <-chan unix.Signal, known, done <-chan struct{}, ends func(unix.Signal) bool, stop context.CancelCauseFunc) (kept []unix.Signal) {
+	sift := func() {
+		kept = slices.DeleteFunc(kept, func(signal unix.Signal) bool {
+			if !ends(signal) {
+				return false
+			}
+			stop(&SignalError{Signal: signal})
+			return true
+		})
+	}
+	isKnown := false
+	for {
+		select {
+		case signal := <-signals:
+			kept = append(kept, signal)
+		case <-known:
+			known, isKnown = nil, true
+		case <-done:
+			return kept
+		}
+		if isKnown {
+			sift()
+		}
+	}
+}
+
+// endsBoot tells whether a signal ends the preparations: on a machine, whose PID 1 this is, one that asks for the machine's end.
+func (s *supervisor) endsBoot(signal unix.Signal) bool {
+	if s.boot == nil {
+		return asksToStop(signal)
+	}
+	action, ok := power.Request(signal)
+	return ok && action.Out()
 }
 
 func (s *supervisor) hooks() Hooks {
@@ -189,8 +226,6 @@ func (s *supervisor) run() error {
 			if err := s.signal(signal); err != nil {
 				return errors.Join(err, s.stopContainerd())
 			}
-		case action := <-s.asked():
-			return s.shutDown(action)
 		case <-s.containerd.done():
 			status, says := s.containerd.ended()
 			if !s.containerdAnswered() && !s.machine() {
@@ -229,14 +264,6 @@ func (s *supervisor) settle() {
 	}
 }
 
-// asked are the requests of a machine's buttons.
-func (s *supervisor) asked() <-chan power.Action {
-	if s.boot == nil {
-		return nil
-	}
-	return s.boot.asked
-}
-
 // killDaemon ends a daemon that cannot work.
 func (s *supervisor) killDaemon() error {
 	process := s.dockerd.running()
@@ -265,14 +292,15 @@ func (s *supervisor) daemonEnd(status pidone.Status) error {
 // signal forwards a signal to the daemon alone: containerd and the shims have to outlive it while it stops its containers
 // (moby issues 31459 and 38978).
 func (s *supervisor) signal(signal unix.Signal) error {
+	asksToStop := asksToStop(signal) && !s.machine() // where it asks for something else, or as QUIT for nothing
 	if s.dockerd.running() == nil {
-		if asksToStop(signal) {
+		if asksToStop {
 			return &SignalError{Signal: signal}
 		}
 		s.early = append(s.early, signal)
 		return nil
 	}
-	s.stopping = s.stopping || asksToStop(signal)
+	s.stopping = s.stopping || asksToStop
 	if s.stopping && s.endPreload != nil {
 		s.endPreload()
 	}
