@@ -40,7 +40,11 @@ func (s *supervisor) runContainerd() error {
 		return startError(err)
 	}
 	s.record.event("containerd", "started")
-	return s.plan.Containerd.Started(s.containerd.running().PID())
+	// It runs, whatever becomes of the file: an error would have another one started beside it.
+	if err := s.plan.Containerd.Started(s.containerd.running().PID()); err != nil {
+		s.config.log().Warnf("%v. Lost: a dockerd that is started without the launcher does not find this containerd", err)
+	}
+	return nil
 }
 
 // containerdAnswered tells whether containerd has been up.

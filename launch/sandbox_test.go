@@ -182,6 +182,15 @@ func importProbe(t *testing.T, s *sandbox.Sandbox) {
 // child returns the process ID, as the host has it, of a child of the launcher by its name; 0 where there is none.
 func child(t *testing.T, s *sandbox.Sandbox, name string) int {
 	t.Helper()
+	if all := children(t, s, name); len(all) > 0 {
+		return all[0]
+	}
+	return 0
+}
+
+// children returns the process IDs of all children of that name.
+func children(t *testing.T, s *sandbox.Sandbox, name string) (found []int) {
+	t.Helper()
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", s.PID()))
 	if err != nil {
 		t.Fatal(err)
@@ -197,11 +206,11 @@ func child(t *testing.T, s *sandbox.Sandbox, name string) int {
 				if err != nil {
 					t.Fatal(err)
 				}
-				return n
+				found = append(found, n)
 			}
 		}
 	}
-	return 0
+	return found
 }
 
 // lockedBuffer takes the output of several processes.

@@ -171,6 +171,38 @@ func TestContainerdComesBack(t *testing.T) {
 	})
 }
 
+// TestContainerdWithoutPIDFile: one containerd is kept running, also where its PID file cannot be written.
+func TestContainerdWithoutPIDFile(t *testing.T) {
+	log := &lockedBuffer{}
+	o := options(t)
+	o.Stdout, o.Stderr = log, log
+	s := startReady(t, o)
+	file := inside(s, "/run/docker/containerd/containerd.pid")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(file, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(file) // a test that has failed leaves it to the sandbox
+	first := child(t, s, "containerd")
+	if err := unix.Kill(first, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	second := 0
+	eventually(t, "another containerd", func() bool { second = child(t, s, "containerd"); return second != 0 && second != first })
+	eventually(t, "warning", func() bool { return strings.Contains(log.String(), "writing containerd's PID file") })
+	// A third would come after pauses of 500 ms and a second, and be the one that is found.
+	for end := time.Now().Add(4 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if n := children(t, s, "containerd"); len(n) > 1 || len(n) == 1 && n[0] != second {
+			t.Fatalf("there are containerds %d, and it was %d", n, second)
+		}
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(startLimit); !so(); time.Sleep(20 * time.Millisecond) {
