@@ -41,8 +41,7 @@ CREATED  := $(or $(shell git log -1 --format=%ct 2>/dev/null),0)
 comma    := ,
 
 # Settings of the person or the machine that would change the bytes are put aside.
-# Without inlining but in the runtime, and without the assembler's tables for elliptic curves, the launcher is 6 percent smaller
-# than with, and its start no slower: it waits for the kernel, and does little sums. In the runtime inlining costs 37 KB, and
+# Without inlining but in the runtime, and without the assembler for elliptic curves, the launcher is 6 percent smaller than with, and its start no slower: it waits for the kernel, and does little sums. In the runtime inlining costs 37 KB, and
 # saves a fifth of the processor time that the start of a Go program takes. Command line, DHCP messages and SHA-2 are left to pflag,
 # insomniacslk/dhcp and Go's own: code of ours in their place would save 240 KB, and is not what this program is about.
 GO_BUILD := env -u GOFLAGS -u GOEXPERIMENT CGO_ENABLED=0 GOAMD64=v1 go build -trimpath -buildvcs=false -tags purego -gcflags=all=-l -gcflags=runtime= -ldflags '-s -w -buildid= -X main.version=$(STAMP)'

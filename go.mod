@@ -4,7 +4,7 @@ go 1.26.0
 
 require (
 	filippo.io/bigmod v0.1.0
-	filippo.io/nistec v0.0.4
+	filippo.io/nistec v0.0.3
 	github.com/google/go-cmp v0.7.0
 	github.com/google/go-containerregistry v0.22.1
 	github.com/insomniacslk/dhcp v0.0.0-20260901064844-234b97448fae
