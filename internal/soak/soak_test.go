@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,9 +20,11 @@ const (
 	// so that a slow machine makes fewer, but leastCuts in any case.
 	defaultCuts = 20
 	leastCuts   = 5
-	timeBudget  = 5 * time.Minute
+	timeBudget  = 6 * time.Minute
 	// longestLife is how long a machine's containers write at the most before its power goes.
 	longestLife = 4 * time.Second
+	// settleTime is after what an image is to be safe that nobody flushed but the launcher. The kernel waits thrice as long.
+	settleTime = 10 * time.Second
 	// mostStalled is how often the emulation may fail.
 	mostStalled = 3
 )
@@ -90,7 +93,8 @@ type world struct {
 
 type image struct {
 	sum string
-	// safe: sync(2) was called after Docker had said that the image is there. Docker itself does not flush an image's files.
+	// safe: sync(2) was called after Docker had said that the image is there, or the launcher has had time for it. Docker itself
+	// does not flush an image's files.
 	safe bool
 	seen bool // by a machine that started later
 }
@@ -121,7 +125,11 @@ func (w *world) life(t *testing.T, cut bool) {
 	defer cancel()
 	var working sync.WaitGroup
 	failed := make(chan error, 3)
-	for _, work := range []func(context.Context, *engine, *recording) error{w.loadImages, w.makeContainers, w.follow} {
+	works := []func(context.Context, *engine, *recording) error{w.follow, w.loadImages, w.makeContainers}
+	if first {
+		works = works[:1] // the others flush the filesystem, which also the end of a container does
+	}
+	for _, work := range works {
 		working.Go(func() {
 			if err := work(ctx, e, r); err != nil {
 				failed <- err
@@ -130,6 +138,9 @@ func (w *world) life(t *testing.T, cut bool) {
 	}
 	begun := r.wait(t, 1)
 	life := time.Duration(w.random.Int64N(int64(longestLife)))
+	if first {
+		life = settleTime
+	}
 	select {
 	case err := <-failed:
 		t.Errorf("before the power went: %v\n%s", err, m.Console())
@@ -220,6 +231,7 @@ func (w *world) setUp(t *testing.T, e *engine) {
 	ctx, cancel := context.WithTimeout(t.Context(), answerLimit)
 	defer cancel()
 	err := e.load(ctx, "base", w.host.recorder, nil)
+	content := []byte(strings.Repeat("settled ", 50_000))
 	var id string
 	if err == nil {
 		id, err = e.create(ctx, "base", "recorder", true, "record", "/log", ":"+strconv.Itoa(recorderPort))
@@ -227,8 +239,12 @@ func (w *world) setUp(t *testing.T, e *engine) {
 	if err == nil {
 		err = e.start(ctx, id)
 	}
+	if err == nil {
+		err = e.load(ctx, "settled", w.host.recorder, content)
+	}
 	if err != nil {
 		t.Fatalf("setting up: %v", err)
 	}
 	w.images["base"] = &image{sum: fmt.Sprintf("%x", sha256.Sum256(nil)), seen: true}
+	w.images["settled"] = &image{sum: fmt.Sprintf("%x", sha256.Sum256(content)), safe: true}
 }
