@@ -3,16 +3,16 @@ package modules
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
-// coldplugTree is a machine with devices, and an index of two drivers, of which "slow" cannot be read before someone writes.
+// coldplugTree is a machine with devices, and an index of two drivers, of which "slow" comes to no end before the test's.
 func coldplugTree(t *testing.T, aliases ...string) *Loader {
 	t.Helper()
 	x := tree(t, map[string]string{
@@ -20,17 +20,6 @@ func coldplugTree(t *testing.T, aliases ...string) *Loader {
 		"modules.alias":         "alias pci:v1* slow\nalias pci:v2* none\nalias pci:v3* kept\n",
 		"etc/modprobe.d/x.conf": "blacklist kept\n",
 	}, "")
-	if err := os.MkdirAll(filepath.Join(x.Dir, "kernel"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mkfifo(filepath.Join(x.Dir, "kernel/slow.ko"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { // lets go of whoever reads
-		if fd, err := unix.Open(filepath.Join(x.Dir, "kernel/slow.ko"), unix.O_WRONLY|unix.O_NONBLOCK, 0); err == nil {
-			unix.Close(fd)
-		}
-	})
 	sys := t.TempDir()
 	for i, alias := range aliases {
 		dir := filepath.Join(sys, "devices", string(rune('a'+i)))
@@ -41,7 +30,15 @@ func coldplugTree(t *testing.T, aliases ...string) *Loader {
 			t.Fatal(err)
 		}
 	}
-	return &Loader{Index: x, Kernel: Kernel{Sys: sys, Proc: t.TempDir()}}
+	hold := make(chan struct{})
+	t.Cleanup(func() { close(hold) })
+	load := func(path, params string) (bool, error) {
+		if strings.HasSuffix(path, "/slow.ko") {
+			<-hold
+		}
+		return loadFile(path, params)
+	}
+	return &Loader{Index: x, Kernel: Kernel{Sys: sys, Proc: t.TempDir()}, load: load}
 }
 
 // At the end of the time, who waits is told what was not loaded, and does not wait for the kernel.
@@ -90,7 +87,13 @@ func TestRunsBesideEachOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := l.newWork()
+	w, begun := l.newWork(), make(chan struct{})
+	l.load = func(path, _ string) (bool, error) {
+		if strings.HasSuffix(path, "/slow.ko") {
+			begun <- struct{}{}
+		}
+		return false, fmt.Errorf("%s: a test", path)
+	}
 	results := make(chan []StepResult)
 	for range 2 {
 		go func() {
@@ -98,12 +101,7 @@ func TestRunsBesideEachOther(t *testing.T) {
 			results <- steps
 		}()
 	}
-	// A writer that comes finds a reader as soon as one has the file open; were there two, the second would wait for ever.
-	fd, err := unix.Open(filepath.Join(l.Index.Dir, "kernel/slow.ko"), unix.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	unix.Close(fd)
+	<-begun // were there two, the second would wait for ever
 	a, b := <-results, <-results
 	if len(a) != 2 || len(b) != 2 || a[1].Outcome != Failed || a[1].Err == nil || !errors.Is(a[1].Err, b[1].Err) {
 		t.Errorf("%+v\n%+v", a, b)

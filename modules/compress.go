@@ -34,19 +34,15 @@ func ReadFile(path string) ([]byte, error) {
 }
 
 func readBounded(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, size, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > maxModule {
+	if size > maxModule {
 		return nil, &os.PathError{Op: "read", Path: path, Err: ErrTooLarge}
 	}
-	data := make([]byte, 0, info.Size()+1)
+	data := make([]byte, 0, size+1)
 	buf := bytes.NewBuffer(data)
 	if _, err := buf.ReadFrom(io.LimitReader(f, maxModule)); err != nil {
 		return nil, err

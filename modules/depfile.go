@@ -14,8 +14,8 @@ type depTable struct {
 	n     int
 }
 
-// maxText is the largest index that is read, in bytes; the largest of distributions have some megabytes.
-const maxText = 1 << 30
+// maxText is the largest index or configuration that is read, in bytes; the largest of distributions have some megabytes.
+const maxText = 64 << 20
 
 // readDeps reads modules.dep (modules.dep(5)): "PATH: PATH...", one line a module. Of two lines for the same module the
 // second counts.

@@ -11,6 +11,9 @@ import (
 // ErrNotFound is returned for a name that is no module, alias or built-in of the index.
 var ErrNotFound = errors.New("module not found")
 
+// ErrNotRegular is returned where a file is to be read and a folder, a pipe or a device stands there.
+var ErrNotRegular = errors.New("not a regular file")
+
 // CycleError tells of modules that need each other, so that none can be the first.
 type CycleError struct {
 	Modules []string // the first is the last

@@ -22,7 +22,7 @@ func LoadFile(path, params string) error {
 
 // loadFile also tells whether this process unpacked the file, instead of the kernel.
 func loadFile(path, params string) (unpacked bool, err error) {
-	f, err := os.Open(path)
+	f, _, err := openFile(path)
 	if err != nil {
 		return false, err
 	}

@@ -18,6 +18,9 @@ type Loader struct {
 	// Parallel is how many modules are loaded at the same time. When zero it is twice the number of processors and four at
 	// least, as a driver waits for its hardware most of the time.
 	Parallel int
+
+	// load stands in for loadFile in tests.
+	load func(path, params string) (unpacked bool, err error)
 }
 
 // Outcome is what became of a Step.
@@ -152,9 +155,13 @@ func (l *Loader) step(s Step, loaded map[string]Presence) (result StepResult) {
 	case s.Command != "":
 		result.Outcome, result.Err = ByCommand, &CommandError{Module: s.Name, Command: s.Command}
 	default:
+		load := l.load
+		if load == nil {
+			load = loadFile
+		}
 		begin := time.Now()
 		var err error
-		result.Unpacked, err = loadFile(s.Path, s.Params)
+		result.Unpacked, err = load(s.Path, s.Params)
 		result.Took = time.Since(begin)
 		switch {
 		case err == nil:

@@ -2,6 +2,7 @@ package modules
 
 import (
 	"io/fs"
+	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -16,23 +17,52 @@ func readText(path string) (string, error) {
 // textOf is bytes that do not change while the text is used.
 func textOf(data []byte) string { return unsafe.String(unsafe.SliceData(data), len(data)) }
 
-// readBytes reads a whole file. It goes past package os because that asks
+// openRegular opens a file for reading, and waits for nobody who might write. It goes past package os because that asks
 // epoll(7) about every file that it opens, which for a handful of small files is most of the work.
+func openRegular(path string) (fd int, size int64, err error) {
+	fd, err = retry(func() (int, error) {
+		return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	})
+	if err != nil {
+		return -1, 0, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	var st unix.Stat_t
+	if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+		err = ErrNotRegular
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, 0, &fs.PathError{Op: "read", Path: path, Err: err}
+	}
+	return fd, st.Size, nil
+}
+
+// openFile is openRegular for who needs the methods of a file.
+func openFile(path string) (*os.File, int64, error) {
+	fd, size, err := openRegular(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	// Package os has its poller watch a file with O_NONBLOCK.
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, 0); err != nil {
+		unix.Close(fd)
+		return nil, 0, &fs.PathError{Op: "fcntl", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), size, nil
+}
+
+// readBytes reads a whole file of at most maxText bytes.
 func readBytes(path string) ([]byte, error) {
 	fail := func(op string, err error) ([]byte, error) { return nil, &fs.PathError{Op: op, Path: path, Err: err} }
-	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
+	fd, size, err := openRegular(path)
 	if err != nil {
-		return fail("open", err)
+		return nil, err
 	}
 	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return fail("stat", err)
-	}
-	if st.Size > maxText {
+	if size > maxText {
 		return fail("read", unix.EFBIG)
 	}
-	data := make([]byte, 0, max(st.Size+1, 4<<10)) // files of /proc say that they are empty
+	data := make([]byte, 0, max(size+1, 4<<10)) // files of /proc say that they are empty
 	for {
 		if len(data) == cap(data) {
 			data = append(data, 0)[:len(data)]

@@ -53,19 +53,14 @@ const (
 // A file that is mapped costs less to read, and the whole process where somebody cuts it short in place, which depmod does
 // not: reading it then ends in SIGBUS. So it is for a program that does nothing else, and not for an init.
 func openTrie(path string, mapped bool) (*trie, error) {
-	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
+	f, size, err := openFile(path)
 	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+		return nil, err
 	}
-	t := &trie{path: path, file: os.NewFile(uintptr(fd), path), blocks: map[int64][]byte{}} // closed when nobody refers to it
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, &os.PathError{Op: "stat", Path: path, Err: err}
-	}
-	t.size = min(st.Size, trieOffset)
+	t := &trie{path: path, file: f, size: min(size, trieOffset), blocks: map[int64][]byte{}} // closed when nobody refers to it
 	if mapped && t.size > 0 {
 		// A filesystem that cannot map is read. What is mapped stays so to the end of the program.
-		if data, err := unix.Mmap(fd, 0, int(t.size), unix.PROT_READ, unix.MAP_PRIVATE); err == nil {
+		if data, err := unix.Mmap(int(f.Fd()), 0, int(t.size), unix.PROT_READ, unix.MAP_PRIVATE); err == nil {
 			t.data = data
 		}
 	}
