@@ -35,7 +35,7 @@ var (
 	ErrNoKey     = errors.New("a line is KEY=VALUE, or KEY alone for \"true\"; a comment begins with #")
 	ErrQuote     = errors.New("the quote is not closed on its line")
 	ErrBehind    = errors.New("nothing but a comment may stand behind the closing quote")
-	ErrTooLarge  = fmt.Errorf("it is larger than %d bytes, and so no file of options", maxFile)
+	ErrTooLarge  = errors.New("it is larger than 64 KiB, and so no file of options") // maxFile
 	ErrCharacter = errors.New("it holds a control character")
 )
 

@@ -20,7 +20,7 @@ const MaxConfigSize = 1 << 20
 
 // Reasons for which a daemon.json is not read; errors.Is finds them in a *ConfigError.
 var (
-	ErrTooLarge = fmt.Errorf("it is larger than %d bytes", MaxConfigSize)
+	ErrTooLarge = errors.New("it is larger than 1 MiB") // MaxConfigSize
 	// ErrNotRegular: reading a pipe or a socket here would take from dockerd what it is to read afterwards.
 	ErrNotRegular = errors.New("it is not a regular file")
 )
