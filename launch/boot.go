@@ -352,8 +352,10 @@ func (s *supervisor) letGo() {
 	}
 }
 
-// stopDaemon asks the daemon to stop and waits for it, and then for containerd.
+// stopDaemon asks the daemon to stop and waits for it, and then for containerd. A daemon that is sent an image does not end before
+// it has it.
 func (s *supervisor) stopDaemon(ctx context.Context) error {
+	s.endPreload()
 	process := s.dockerd.running()
 	if process == nil {
 		return s.stopContainerd()

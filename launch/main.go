@@ -21,6 +21,7 @@ const containerStopLimit = 25 * time.Second
 // since a PID 1 that ends takes the kernel with it. Elsewhere it returns the exit status.
 func Main(c Config) int {
 	s := &supervisor{config: c, begin: time.Now(), containerdUp: make(chan struct{}), known: make(chan struct{})}
+	s.preload, s.endPreload = context.WithCancel(context.Background())
 	s.isKnown = sync.OnceFunc(func() { close(s.known) })
 	s.record = newRecorder(s.begin, c.Version)
 	defer func() {

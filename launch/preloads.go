@@ -1,7 +1,6 @@
 package launch
 
 import (
-	"context"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -62,15 +61,13 @@ func (p *Plan) imageArchives(c Config, e daemon.Effective) {
 // stop: a daemon that is sent an image does not end before it has it.
 func (s *supervisor) loadImages() {
 	images := s.plan.images
-	if s.endPreload != nil || images.dir == "" {
+	if s.loading || images.dir == "" {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	s.endPreload = cancel
+	s.loading = true
 	s.init.Go(func() {
-		defer cancel()
 		began, loaded := time.Now(), 0
-		err := preload.Run(ctx, images.dir, images.dataRoot, images.target, func(o preload.Outcome) {
+		err := preload.Run(s.preload, images.dir, images.dataRoot, images.target, func(o preload.Outcome) {
 			if !o.Kept {
 				loaded++
 			}

@@ -63,8 +63,10 @@ type supervisor struct {
 	isKnown func()
 	// early are the signals that came while there was no daemon to forward them to.
 	early []unix.Signal
-	// endPreload ends the loading of images; nil before it has begun.
-	endPreload func()
+	// preload is the context of the loading of images, which endPreload ends; loading tells that it has begun.
+	preload    context.Context
+	endPreload context.CancelFunc
+	loading    bool
 }
 
 // supervise prepares the system for the Docker daemon, starts it as a child and stays its parent: it forwards signals to
@@ -301,7 +303,7 @@ func (s *supervisor) signal(signal unix.Signal) error {
 		return nil
 	}
 	s.stopping = s.stopping || asksToStop
-	if s.stopping && s.endPreload != nil {
+	if s.stopping {
 		s.endPreload()
 	}
 	if err := s.forwarder.Forward(signal); err != nil {
