@@ -266,8 +266,32 @@ func (s *supervisor) newFatal(words []string) *power.Fatal {
 			// There is nobody left to tell that it could not be told.
 			_ = s.boot.log.Loud(machine.Emergency, text)
 		},
-		Stop: func(ctx context.Context) { power.Quiesce(ctx, s.wayOut(power.Reboot, nil)) },
+		Stop: func(ctx context.Context) {
+			steps := s.wayOut(power.Reboot, nil)
+			// Nobody is there to hurry it.
+			steps.DaemonLimit = min(steps.DaemonLimit, stopForever)
+			power.Quiesce(ctx, steps)
+		},
+		StopLimit: stopForever + 5*time.Minute, // each step of it has a bound of its own
 	}
+}
+
+const (
+	// stopMargin is what the daemon gets beyond its own shutdown timeout.
+	stopMargin = 10 * time.Second
+	// stopForever is what it gets where that is without end.
+	stopForever = 10 * time.Minute
+)
+
+// daemonLimit bounds the daemon's end.
+func (s *supervisor) daemonLimit() time.Duration {
+	switch {
+	case s.plan == nil: // and so there is no daemon
+		return stopMargin
+	case s.plan.shutdownTimeout < 0:
+		return stopForever
+	}
+	return time.Duration(s.plan.shutdownTimeout)*time.Second + stopMargin
 }
 
 // shutDown ends the machine. It returns only where even that failed.
@@ -302,7 +326,7 @@ func (s *supervisor) shutDown(action power.Action) error {
 func (s *supervisor) wayOut(action power.Action, again <-chan struct{}) power.Steps {
 	return power.Steps{
 		Action: action, Machine: true, Again: again,
-		StopDaemon: s.stopDaemon,
+		StopDaemon: s.stopDaemon, DaemonLimit: s.daemonLimit(),
 		Save: func(ctx context.Context) error {
 			s.boot.cancel()
 			return machine.Save(ctx, s.boot.options)

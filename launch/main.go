@@ -13,9 +13,6 @@ import (
 	"github.com/dockerlaunch/dockerlaunch/launch/power"
 )
 
-// containerStopLimit bounds the daemon's end in a container whose launcher cannot go on.
-const containerStopLimit = 25 * time.Second
-
 // Main is the whole of a launcher that stays: it takes over signals and children, prepares the system, starts the daemon
 // and stays its parent. On a machine it does not return: every way out, a panic in any goroutine too, ends in a shutdown,
 // since a PID 1 that ends takes the kernel with it. Elsewhere it returns the exit status.
@@ -66,7 +63,7 @@ func (s *supervisor) panicked(value any, stack []byte) {
 				s.config.log().Error(err)
 			}
 		},
-		StopLimit: containerStopLimit, Exit: os.Exit,
+		StopLimit: min(s.daemonLimit(), stopForever), Exit: os.Exit,
 	}
 	end.End(err, ExitCannotLaunch)
 }

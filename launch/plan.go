@@ -103,6 +103,8 @@ type Plan struct {
 	images imageFolder
 	// isDockerd tells that the daemon is dockerd by its name, so that its ways are known.
 	isDockerd bool
+	// shutdownTimeout is the daemon's own, in seconds; negative is without end.
+	shutdownTimeout int
 	// tlsDir is the folder with the certificates that are made for the API; "" where none are.
 	tlsDir string
 	// rootMoved tells that / is going to be another tmpfs than the one that this program runs from.
@@ -155,7 +157,7 @@ func NewPlan(c Config, f Facts) (*Plan, error) {
 	e := daemon.Effective{Command: r.command, Args: r.args, File: f.Daemon.Config, Driver: c.getenv("DOCKER_DRIVER")}
 	e = knowing(e, f.Daemon.Version)
 
-	p := &Plan{Habitat: f.Host.Habitat, lane: LaneSystem, isDockerd: r.command.IsDockerd(), DaemonVersion: e.Version}
+	p := &Plan{Habitat: f.Host.Habitat, lane: LaneSystem, isDockerd: r.command.IsDockerd(), DaemonVersion: e.Version, shutdownTimeout: e.ShutdownTimeout()}
 	p.base(f)
 	p.unread(f.Host)
 	p.devices(f)

@@ -1,6 +1,9 @@
 package daemon
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Defaults of dockerd (cmd/dockerd/daemon_unix.go, daemon/config/config_linux.go, opts/hosts.go), as root and without RootlessKit,
 // under which they lie in the user's folders.
@@ -57,6 +60,14 @@ func (e Effective) bool(option string, otherwise bool) bool {
 	}
 	if value, ok := e.File.Bool(option); ok {
 		return value
+	}
+	return otherwise
+}
+
+// int is for options of few digits; dockerd does not start with what is no number.
+func (e Effective) int(option string, otherwise int) int {
+	if n, err := strconv.ParseInt(e.value(option, ""), 0, 32); err == nil {
+		return int(n)
 	}
 	return otherwise
 }
@@ -141,6 +152,17 @@ func (e Effective) ConfigFile() string {
 
 // Debug is --debug, else false. A --log-level of debug shows the same messages, but does not open /debug in the API.
 func (e Effective) Debug() bool { return e.bool("debug", false) }
+
+// ShutdownTimeout is how long dockerd gives its containers to stop when it ends, in seconds: --shutdown-timeout, else 15, and no
+// less than what a container gets that says nothing itself and 5 more; negative is without end. A container that was started with a
+// longer --stop-timeout has dockerd wait for that and 5 seconds more, which is not seen here (ShutdownTimeout in daemon/daemon.go).
+func (e Effective) ShutdownTimeout() int {
+	limit, stop := e.int("shutdown-timeout", 15), e.int("default-stop-timeout", 10)
+	if limit < 0 || stop < 0 {
+		return -1
+	}
+	return max(limit, stop+5)
+}
 
 // Group is --group, to which a unix socket of the API belongs; else "docker".
 func (e Effective) Group() string { return e.value("group", "docker") }

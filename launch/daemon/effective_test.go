@@ -96,3 +96,25 @@ func TestEffectiveTLSAndIPv6(t *testing.T) {
 		}
 	}
 }
+
+func TestShutdownTimeout(t *testing.T) {
+	for _, c := range []struct {
+		args, json string
+		want       int
+	}{
+		{"", "", 15},
+		{"--shutdown-timeout 40", "", 40},
+		{"--shutdown-timeout=-1", "", -1},
+		{"", `{"shutdown-timeout": 300}`, 300},
+		{"", `{"shutdown-timeout": -1}`, -1},
+		{"", `{"shutdown-timeout": 0}`, 15},
+		{"--shutdown-timeout 3", "", 15}, // dockerd waits for its containers' own 10 seconds, and 5 more
+		{"--shutdown-timeout 30", `{"default-stop-timeout": 90}`, 95},
+		{"--shutdown-timeout long", "", 15},
+		{"--shutdown-timeout 99999999999999", "", 15},
+	} {
+		if got := effective(t, c.args, c.json, "").ShutdownTimeout(); got != c.want {
+			t.Errorf("%s %s: %d, want %d", c.args, c.json, got, c.want)
+		}
+	}
+}
