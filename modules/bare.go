@@ -1,7 +1,6 @@
 package modules
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -15,7 +14,8 @@ import (
 )
 
 // scan builds the index from the modules themselves, for a folder in which depmod never ran. Modules are taken in the
-// order of modules.order, which decides among several modules with the same alias, then by path.
+// order of modules.order, which decides among several modules with the same alias, then by path. Of a module that cannot be
+// read only the name is known: who asks for it, or needs it, is told what is wrong with it when it is loaded.
 func (x *Index) scan() error {
 	files, err := x.moduleFiles()
 	if err != nil {
@@ -24,15 +24,16 @@ func (x *Index) scan() error {
 	if len(files) == 0 {
 		return fmt.Errorf("%w: %s holds none", ErrNoModules, x.Dir)
 	}
-	infos, err := readInfos(x.Dir, files)
-	if err != nil {
-		return err
-	}
+	infos, errs := readInfos(x.Dir, files)
 	records := make(scanned, len(files))
 	aliases, symbols := newAliasTable(8*len(files)), newAliasTable(8*len(files))
 	x.records, x.aliases, x.symbols = records, aliases.lookup, symbols.lookup
 	for i, info := range infos {
 		name := NameOf(files[i])
+		if errs[i] != nil {
+			x.Config.problem("a damaged module: " + errs[i].Error())
+			info = &Info{}
+		}
 		records[name] = &record{path: files[i], deps: info.Depends}
 		for _, alias := range info.Aliases {
 			aliases.add(alias, name)
@@ -44,23 +45,29 @@ func (x *Index) scan() error {
 			symbols.add("symbol:"+symbol, name)
 		}
 	}
-	return records.close()
+	records.close()
+	return nil
 }
 
 // moduleFiles are the paths of all modules below the folder.
 func (x *Index) moduleFiles() ([]string, error) {
 	var files []string
-	err := filepath.WalkDir(x.Dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+	root := x.Dir + "/" // so that it may be a link
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		// "build" and "source" are links to headers; folders that are links are not followed.
+		if err == nil && (d.IsDir() || !isModuleFile(d.Name())) {
+			return nil
 		}
-		// "build" and "source" are links to headers, which are not followed.
-		if d.Type().IsRegular() && isModuleFile(d.Name()) {
-			rel, err := filepath.Rel(x.Dir, path)
-			if err != nil {
-				return err
-			}
-			files = append(files, rel)
+		if err == nil && !d.Type().IsRegular() {
+			err = x.linked(path)
+		}
+		switch {
+		case err != nil && path == root:
+			return err
+		case err != nil:
+			x.Config.problem("skipped: " + err.Error())
+		default:
+			files = append(files, path[len(root):])
 		}
 		return nil
 	})
@@ -85,6 +92,27 @@ func (x *Index) moduleFiles() ([]string, error) {
 	return files, nil
 }
 
+// linked checks that what has a module's name and is no file leads to one among the modules of all kernels: some
+// distributions link modules that fit several. In a tree that is looked at from outside, another link may lead anywhere.
+func (x *Index) linked(path string) error {
+	all, err := filepath.EvalSymlinks(filepath.Dir(x.Dir))
+	if err != nil {
+		return err
+	}
+	file, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(file, all+"/") {
+		return fmt.Errorf("%s leads out of %s, to %s", path, all, file)
+	}
+	info, err := os.Stat(file)
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "read", Path: path, Err: ErrNotRegular}
+	}
+	return err
+}
+
 // stem cuts a path at ".ko": modules.order of some kernels names the files as they were before they were packed.
 func stem(path string) string {
 	if i := strings.LastIndex(path, ".ko"); i >= 0 {
@@ -93,8 +121,8 @@ func stem(path string) string {
 	return path
 }
 
-// readInfos reads all modules, several at a time.
-func readInfos(dir string, files []string) ([]*Info, error) {
+// readInfos reads all modules, several at a time. Each has its information or an error.
+func readInfos(dir string, files []string) ([]*Info, []error) {
 	infos := make([]*Info, len(files))
 	errs := make([]error, len(files))
 	work := make(chan int)
@@ -111,7 +139,7 @@ func readInfos(dir string, files []string) ([]*Info, error) {
 	}
 	close(work)
 	workers.Wait()
-	return infos, errors.Join(errs...)
+	return infos, errs
 }
 
 // readInfoSafely turns a mistake in the reading of a file into an error: the process may be the machine's first.
@@ -137,24 +165,28 @@ func ReadInfo(path string) (*Info, error) {
 	return info, nil
 }
 
-// close replaces each module's direct dependencies, which the linker wrote into it, by all it needs in a valid order.
-func (s scanned) close() error {
+// close replaces each module's direct dependencies, which the linker wrote into it, by all it needs in a valid order. Those
+// that need each other keep their direct ones, by which Resolve finds the cycle when it is asked for them.
+func (s scanned) close() {
 	const inWork = 1
 	state := map[string]int{}
 	direct := map[string][]string{}
+	cyclic := map[string]bool{}
 	for name, r := range s {
 		direct[name] = r.deps
 	}
 	var path []string
-	var visit func(name string) error
-	visit = func(name string) error {
+	var visit func(name string)
+	visit = func(name string) {
 		r := s[name]
 		switch state[name] {
 		case inWork:
-			cut := slices.Index(path, name)
-			return &CycleError{Modules: append(slices.Clone(path[cut:]), name)}
+			for _, member := range path[slices.Index(path, name):] {
+				cyclic[member] = true
+			}
+			return
 		case inWork + 1:
-			return nil
+			return
 		}
 		state[name] = inWork
 		path = append(path, name)
@@ -164,10 +196,12 @@ func (s scanned) close() error {
 			if !ok {
 				continue // built in
 			}
-			if err := visit(dep); err != nil {
-				return err
+			visit(dep)
+			needs := []string{dep}
+			if !cyclic[name] {
+				needs = append(slices.Clone(d.deps), dep)
 			}
-			for _, need := range append(slices.Clone(d.deps), dep) {
+			for _, need := range needs {
 				if !slices.Contains(all, need) {
 					all = append(all, need)
 				}
@@ -176,12 +210,8 @@ func (s scanned) close() error {
 		path = path[:len(path)-1]
 		state[name] = inWork + 1
 		r.deps = all
-		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(s)) {
-		if err := visit(name); err != nil {
-			return err
-		}
+		visit(name)
 	}
-	return nil
 }

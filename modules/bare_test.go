@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/dockerlaunch/dockerlaunch/internal/vm"
 )
 
@@ -175,11 +177,77 @@ func TestScanErrors(t *testing.T) {
 	if found, err := x.Lookup("q1"); err != nil || len(found) != 2 || found[0].Name != "z" {
 		t.Errorf("%+v, %v", found, err)
 	}
-	var cycle *CycleError
-	if _, err := open(map[string]string{"a.ko": object("depends=b"), "b.ko": object("depends=a")}); !errors.As(err, &cycle) {
-		t.Errorf("a cycle: %v", err)
+	// Modules that need each other, and those that need them, are refused by themselves.
+	x, err = open(map[string]string{"a.ko": object("depends=b"), "b.ko": object("depends=c"), "c.ko": object("depends=good,a"),
+		"d.ko": object("depends=good,b"), "good.ko": object("depends=")})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := open(map[string]string{"a.ko": "text"}); !errors.Is(err, ErrNotModule) || !strings.Contains(err.Error(), "a.ko") {
-		t.Errorf("no module: %v", err)
+	for name, members := range map[string]string{"a": "a b c a", "b": "b c a b", "c": "c a b c", "d": ""} {
+		var cycle *CycleError
+		if _, err := x.Resolve(Query{Names: []string{name}}); !errors.As(err, &cycle) || members != "" && strings.Join(cycle.Modules, " ") != members {
+			t.Errorf("%s, in a cycle: %v", name, err)
+		}
+	}
+	if plan, err := x.Resolve(Query{Names: []string{"good"}}); err != nil || show(plan) != "good!" {
+		t.Errorf("beside a cycle: %+v, %v", plan, err)
+	}
+}
+
+// One module that cannot be read is told, and known by its name alone; the others are as without it.
+func TestScanSkips(t *testing.T) {
+	object := func(modinfo string) string { return string(makeModule(true, binary.LittleEndian, modinfo, "")) }
+	root := t.TempDir()
+	dir := filepath.Join(root, "lib/modules/1/kernel")
+	if err := errors.Join(os.MkdirAll(dir+"/folder.ko", 0o755), os.MkdirAll(root+"/lib/modules/2", 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, dir+"/bad.ko", "text")
+	writeFile(t, dir+"/good.ko", object("alias=q*\x00depends=bad"))
+	writeFile(t, root+"/lib/modules/2/other.ko", object("alias=o*"))
+	writeFile(t, root+"/outside.ko", object("alias=x*"))
+	for name, to := range map[string]string{"linked": "../../2/other.ko", "again": "good.ko", "out": "../../../../outside.ko", "none": "none-such", "zero": "/dev/zero"} {
+		if err := os.Symlink(to, filepath.Join(dir, name+".ko")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := unix.Mkfifo(dir+"/fifo.ko", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var x *Index
+	var err error
+	inTime(t, func() { x, err = Open(Options{Root: root, Release: "1", ConfigDirs: []string{}}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names := namesOf(t, x); !slices.Equal(names, []string{"again", "bad", "good", "linked"}) {
+		t.Errorf("modules %q", names)
+	}
+	if plan, err := x.Resolve(Query{Names: []string{"good"}}); err != nil || show(plan) != "bad! good!" {
+		t.Errorf("%+v, %v", plan, err)
+	}
+	if found, err := x.Lookup("o1"); err != nil || len(found) != 1 || found[0].Name != "linked" {
+		t.Errorf("by a link: %+v, %v", found, err)
+	}
+	problems := strings.Join(x.Config.Problems, "\n")
+	for _, name := range []string{"bad.ko", "out.ko", "none-such", "zero.ko", "fifo.ko"} {
+		if !strings.Contains(problems, name) {
+			t.Errorf("nothing is told of %s: %s", name, problems)
+		}
+	}
+	if len(x.Config.Problems) != 5 {
+		t.Errorf("%s", problems)
+	}
+	var out, errs strings.Builder
+	if status := Modprobe([]string{"-q", "-d", root, "-S", "1", "-C", root, "-D", "linked"}, &out, &errs); status != 0 ||
+		!strings.Contains(out.String(), "linked.ko") || !strings.Contains(errs.String(), "bad.ko") {
+		t.Errorf("modprobe: %d\n%s%s", status, out.String(), errs.String())
+	}
+	// The folder itself may be a link.
+	if err := os.Symlink("1", root+"/lib/modules/3"); err != nil {
+		t.Fatal(err)
+	}
+	if x, err = Open(Options{Root: root, Release: "3", ConfigDirs: []string{}}); err != nil || len(namesOf(t, x)) != 4 {
+		t.Errorf("by a link: %+v, %v", x, err)
 	}
 }

@@ -2,6 +2,7 @@ package modules
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,8 +24,20 @@ type Config struct {
 	SoftDeps  []SoftDep
 	Install   []Command
 	Remove    []Command
-	// Problems are the lines that were not understood, with their file and number. They are skipped.
+	// Problems are what was skipped, as lines for a person, at most a thousand: lines that were not understood, with their
+	// file and number, and files and folders that could not be read; of a folder without indexes also its modules that could
+	// not.
 	Problems []string
+}
+
+// maxProblems bounds Problems: any file may have the name of a configuration.
+const maxProblems = 1000
+
+// problem notes what is skipped.
+func (c *Config) problem(text string) {
+	if len(c.Problems) < maxProblems {
+		c.Problems = append(c.Problems, text)
+	}
 }
 
 // Alias is "alias PATTERN MODULE".
@@ -42,24 +55,22 @@ type SoftDep struct {
 // Command is "install NAME COMMAND" or "remove NAME COMMAND".
 type Command struct{ Name, Command string }
 
-// ReadConfig reads the files *.conf of the folders, and single files, in the order of their base names.
-func ReadConfig(dirs []string) (*Config, error) {
-	files, err := configFiles(dirs)
-	if err != nil {
-		return nil, err
-	}
+// ReadConfig reads the files *.conf of the folders, and single files, in the order of their base names. What cannot be read
+// is among the Problems, as one file must not cost a machine all its drivers.
+func ReadConfig(dirs []string) *Config {
 	c := &Config{}
-	for _, file := range files {
+	for _, file := range c.files(dirs) {
 		text, err := readText(file)
 		if err != nil {
-			return nil, err
+			c.problem("skipped: " + err.Error())
+			continue
 		}
 		c.parse(file, text)
 	}
-	return c, nil
+	return c
 }
 
-func configFiles(dirs []string) ([]string, error) {
+func (c *Config) files(dirs []string) []string {
 	seen := map[string]string{}
 	var names []string
 	add := func(path string) {
@@ -73,19 +84,19 @@ func configFiles(dirs []string) ([]string, error) {
 		info, err := os.Stat(dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
-		} else if err != nil {
-			return nil, err
 		}
-		if !info.IsDir() {
+		var entries []os.DirEntry
+		if err == nil && !info.IsDir() {
 			add(dir)
 			continue
+		} else if err == nil {
+			entries, err = os.ReadDir(dir)
 		}
-		entries, err := os.ReadDir(dir)
 		if err != nil {
-			return nil, err
+			c.problem("skipped: " + err.Error())
 		}
 		for _, entry := range entries {
-			if !entry.IsDir() && strings.HasSuffix(entry.Name(), ".conf") && entry.Name()[0] != '.' {
+			if strings.HasSuffix(entry.Name(), ".conf") && entry.Name()[0] != '.' {
 				add(filepath.Join(dir, entry.Name()))
 			}
 		}
@@ -94,20 +105,26 @@ func configFiles(dirs []string) ([]string, error) {
 	for i, name := range names {
 		names[i] = seen[name]
 	}
-	return names, nil
+	return names
 }
 
 // parse adds a file of modprobe.d. A backslash before the end of a line joins it with the next.
 func (c *Config) parse(file, text string) {
-	text = strings.ReplaceAll(text, "\\\r\n", " ")
-	text = strings.ReplaceAll(text, "\\\n", " ")
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
+	var joined []string
+	number := 0
+	for line := range strings.Lines(text + "\n\n") { // which end what is joined at the end
+		number++
+		if before, ok := strings.CutSuffix(strings.Replace(line, "\r\n", "\n", 1), "\\\n"); ok {
+			joined = append(joined, before)
 			continue
 		}
-		if !c.line(line) {
-			c.Problems = append(c.Problems, file+": "+line)
+		if joined != nil {
+			line, joined = strings.Join(append(joined, line), " "), nil
+		}
+		line = strings.TrimSpace(line)
+		if line != "" && line[0] != '#' && !c.line(line) {
+			word, _ := cutField(line)
+			c.problem(fmt.Sprintf("%s:%d: not understood and skipped: the line that begins with %.40q", file, number, word))
 		}
 	}
 }
@@ -118,8 +135,8 @@ func (c *Config) line(line string) bool {
 	name = Normalize(name)
 	switch word {
 	case "alias":
-		module, more := cutField(rest)
-		if name == "" || module == "" || more != "" {
+		module, _ := cutField(rest) // as kmod, which pays no heed to what follows
+		if name == "" || module == "" {
 			return false
 		}
 		c.Aliases = append(c.Aliases, Alias{name, Normalize(module)})

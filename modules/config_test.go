@@ -1,13 +1,16 @@
 package modules
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 func TestConfig(t *testing.T) {
@@ -25,16 +28,20 @@ remove foo echo gone
 softdep ext4 stray pre: crc-a crc_b post: late
 softdep e
 weakdep a b
-frobnicate
-`)
+frobnicate \
+  \
+`+strings.Repeat("x", 50)+"\nblacklist last\\")
 	want := &Config{
-		Aliases:   []Alias{{"net_pf_10", "ipv6"}},
-		Blacklist: []string{"pc_speaker"},
+		Aliases:   []Alias{{"net_pf_10", "ipv6"}, {"a", "b"}},
+		Blacklist: []string{"pc_speaker", "last"},
 		Options:   []Option{{"snd_x", "index=1    id=two"}},
 		Install:   []Command{{"foo", "/bin/true"}},
 		Remove:    []Command{{"foo", "echo gone"}},
 		SoftDeps:  []SoftDep{{Name: "ext4", Pre: []string{"crc_a", "crc_b"}, Post: []string{"late"}}},
-		Problems:  []string{"f.conf: alias a", "f.conf: alias a b c", "f.conf: options x", "f.conf: softdep e", "f.conf: frobnicate"},
+	}
+	for _, where := range []string{`3: "alias"`, `8: "options"`, `12: "softdep"`, `16: "frobnicate"`} {
+		number, word, _ := strings.Cut(where, " ")
+		want.Problems = append(want.Problems, "f.conf:"+number+" not understood and skipped: the line that begins with "+word)
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
@@ -71,12 +78,59 @@ func TestConfigFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c, err := ReadConfig([]string{etc, "/no/such", lib, single})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := ReadConfig([]string{etc, "/no/such", lib, single})
 	if want := []string{"lib_a", "etc_b", "single"}; !slices.Equal(c.Blacklist, want) {
 		t.Errorf("blacklist %q, want %q", c.Blacklist, want)
+	}
+}
+
+// What cannot be read is told and skipped, and costs neither the other files nor time nor memory.
+func TestConfigSkips(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "conf")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	good := writeFile(t, dir+"/z.conf", "blacklist good\n")
+	for name, to := range map[string]string{"none": "/no/such", "folder": "..", "zero": "/dev/zero", "same": good, "round": "round.conf"} {
+		if err := os.Symlink(to, filepath.Join(dir, name+".conf")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(unix.Mkfifo(dir+"/fifo.conf", 0o600), os.Mkdir(dir+"/inner.conf", 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	var c *Config
+	inTime(t, func() { c = ReadConfig([]string{good + "/no-folder", dir, dir + "/fifo.conf"}) })
+	if want := []string{"good", "good"}; !slices.Equal(c.Blacklist, want) {
+		t.Errorf("blacklist %q", c.Blacklist)
+	}
+	var got []string
+	for _, problem := range c.Problems {
+		path, _, _ := strings.Cut(strings.TrimPrefix(problem, "skipped: "), ": ")
+		got = append(got, filepath.Base(path))
+	}
+	if want := []string{"no-folder", "fifo.conf", "folder.conf", "inner.conf", "none.conf", "round.conf", "zero.conf"}; !slices.Equal(got, want) {
+		t.Errorf("problems %q", c.Problems)
+	}
+	c = &Config{}
+	c.parse("f", strings.Repeat("x\n", 5000))
+	if len(c.Problems) != maxProblems {
+		t.Errorf("%d problems", len(c.Problems))
+	}
+}
+
+// inTime fails the test where a function does not return.
+func inTime(t testing.TB, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(30 * time.Second):
+		t.Fatal("it does not come to its end")
 	}
 }
 

@@ -58,10 +58,7 @@ func Open(o Options) (*Index, error) {
 	if dirs == nil {
 		dirs = ConfigDirs()
 	}
-	config, err := ReadConfig(dirs)
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration of modprobe: %w", err)
-	}
+	config := ReadConfig(dirs)
 	x := &Index{Dir: dir, Config: config}
 	if err := x.read(o.mapped); err != nil {
 		return nil, err

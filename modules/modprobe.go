@@ -63,6 +63,9 @@ func (m *modprobe) main(args []string) int {
 		m.say("FATAL: %v", err)
 		return 1
 	}
+	for _, problem := range m.index.Config.Problems {
+		fmt.Fprintf(m.stderr, "modprobe: WARNING: %s\n", problem) // as kmod, also with -q
+	}
 	names, params := m.args, ""
 	if !m.all && !m.remove {
 		names, params = m.args[:1], joinParams(m.args[1:])
