@@ -60,7 +60,7 @@ func (c *config) bootBenchmarks() []bench.Benchmark {
 	}
 	return []bench.Benchmark{{
 		Name: "boot", Runs: 5, Base: "busybox",
-		Says: "kernel start to the first good /_ping inside, in QEMU, with the same kernel and initramfs; from the init's execution; from QEMU's start",
+		Says: "kernel start to the first good /_ping inside, in QEMU; from the init's execution; from QEMU's start",
 		Variants: []bench.Variant{
 			{Name: "busybox", Missing: missing, Prepare: prepare, Run: booted(boot.Busybox)},
 			{Name: "dockerlaunch", Missing: missing, Run: booted(boot.Launcher,

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/dockerlaunch/dockerlaunch/internal/initramfs"
@@ -27,8 +28,9 @@ type Parts struct {
 	Kmod     string // an unpacked kmod package
 }
 
-// Build writes the initramfs, as `make initramfs` does but for what is measured with. Scratch is a folder for the modules,
-// which is the caller's to remove.
+// Build writes the initramfs, as `make initramfs` does but for what is measured with, and without compression: under emulation
+// unpacking would take longer than all that is compared, and as long for every init. Scratch is a folder for the modules, which
+// is the caller's to remove.
 func Build(ctx context.Context, out, scratch string, p Parts) (err error) {
 	defer func() {
 		if err != nil {
@@ -42,7 +44,7 @@ func Build(ctx context.Context, out, scratch string, p Parts) (err error) {
 	var nodes []*rootfs.Node
 	for _, n := range tree {
 		// The places of what is put beside it, and what a folder that was used may have.
-		if n.Path != strings.TrimPrefix(Launcher, "/") && n.Path != "init" && n.Path != "usr/bin/busybox" && !strings.HasPrefix(n.Path, "usr/lib/modules/") {
+		if !slices.Contains([]string{"usr/bin/dockerlaunch", "usr/bin/busybox", "init"}, n.Path) && !strings.HasPrefix(n.Path, "usr/lib/modules/") {
 			nodes = append(nodes, n)
 		}
 	}
@@ -66,5 +68,5 @@ func Build(ctx context.Context, out, scratch string, p Parts) (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(initramfs.Write(f, nodes, 0), f.Close())
+	return errors.Join(initramfs.WritePlain(f, nodes, 0), f.Close())
 }
