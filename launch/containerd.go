@@ -19,7 +19,7 @@ func (s *supervisor) startContainerd() error {
 		Stdin: pidone.Null, Stdout: 2, Session: true,
 	})
 	s.containerd.pipes, s.containerd.to = s.pipes(), s.output()
-	if err := s.runContainerd(); err != nil {
+	if err := s.beginContainerd(); err != nil {
 		return err
 	}
 	s.init.Go(func() {
@@ -35,16 +35,53 @@ func (s *supervisor) startContainerd() error {
 	return nil
 }
 
+// beginContainerd starts containerd, and lets dockerd be started while it is executed, which takes as long as half of all other
+// steps. A machine, which is not in such a hurry, waits.
+func (s *supervisor) beginContainerd() error {
+	if s.machine() {
+		return s.runContainerd()
+	}
+	spawning, err := s.containerd.begin(s.init)
+	if err != nil {
+		return startError(err)
+	}
+	executed := make(chan error, 1)
+	s.executed = executed
+	s.init.Go(func() {
+		if err := spawning.Wait(); err != nil {
+			executed <- &StepError{Step: "containerd", Err: startError(err)}
+			return
+		}
+		executed <- nil
+	})
+	s.containerdStarted(spawning.Process)
+	return nil
+}
+
+// containerdExecuted takes note of what became of the first start, and ends the daemon where containerd was not executed.
+func (s *supervisor) containerdExecuted(err error) error {
+	s.executed = nil
+	if err == nil {
+		return nil
+	}
+	return errors.Join(err, s.record.failed(err), s.killDaemon())
+}
+
 func (s *supervisor) runContainerd() error {
 	if err := s.containerd.start(s.init); err != nil {
 		return startError(err)
 	}
+	s.containerdStarted(s.containerd.running())
+	return nil
+}
+
+// containerdStarted takes note of a containerd. It runs, whatever becomes of its PID file: an error would have another one started
+// beside it.
+func (s *supervisor) containerdStarted(process *pidone.Process) {
 	s.record.event("containerd", "started")
-	// It runs, whatever becomes of the file: an error would have another one started beside it.
-	if err := s.plan.Containerd.Started(s.containerd.running().PID()); err != nil {
+	if err := s.plan.Containerd.Started(process.PID()); err != nil {
 		s.config.log().Warnf("%v. Lost: a dockerd that is started without the launcher does not find this containerd", err)
 	}
-	return nil
 }
 
 // containerdAnswered tells whether containerd has been up.

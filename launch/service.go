@@ -33,23 +33,36 @@ func newService(name string, command pidone.Command) *service {
 
 // start starts the program.
 func (s *service) start(init *pidone.Init) error {
+	spawning, err := s.begin(init)
+	if err != nil {
+		return err
+	}
+	if err := spawning.Wait(); err != nil {
+		s.process.Store(nil)
+		return err
+	}
+	return nil
+}
+
+// begin starts the program, and does not wait until it is executed.
+func (s *service) begin(init *pidone.Init) (*pidone.Spawning, error) {
 	command := s.command
 	s.tail, s.again = &tail{observe: s.observe}, nil
 	if s.pipes {
 		w, err := s.tail.pipe(s.name, s.to, init.Go)
 		if err != nil {
-			return fmt.Errorf("making a pipe for the output of %s: %w", s.name, err)
+			return nil, fmt.Errorf("making a pipe for the output of %s: %w", s.name, err)
 		}
 		defer w.Close()
 		command.Stdout, command.Stderr = int(w.Fd()), int(w.Fd())
 	}
-	process, err := init.Spawn(command)
+	spawning, err := init.Begin(command)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.process.Store(process)
+	s.process.Store(spawning.Process)
 	s.began = time.Now()
-	return nil
+	return spawning, nil
 }
 
 // running is the process, nil where the program is not running.

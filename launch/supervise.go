@@ -48,6 +48,8 @@ type supervisor struct {
 	containerd, dockerd *service
 	// containerdUp is closed when containerd answers for the first time.
 	containerdUp chan struct{}
+	// executed tells whether containerd was executed at its first start; nil where that is known.
+	executed <-chan error
 	// stopping is set by the first request to stop.
 	stopping  bool
 	forwarder *pidone.Forwarder
@@ -228,7 +230,16 @@ func (s *supervisor) run() error {
 			if err := s.signal(signal); err != nil {
 				return errors.Join(err, s.stopContainerd())
 			}
+		case err := <-s.executed:
+			if err := s.containerdExecuted(err); err != nil {
+				return err
+			}
 		case <-s.containerd.done():
+			if s.executed != nil {
+				if err := s.containerdExecuted(<-s.executed); err != nil {
+					return err
+				}
+			}
 			status, says := s.containerd.ended()
 			if !s.containerdAnswered() && !s.machine() {
 				// One that cannot start at all will not start in half a second either, and dockerd would wait a minute for it.

@@ -63,6 +63,27 @@ type Limit struct {
 // is left. It may be called by any number of goroutines at once. A program that takes longer than spawnLimit to be read, from a
 // file server that does not answer, is given up with ETIMEDOUT.
 func (i *Init) Spawn(c Command) (*Process, error) {
+	s, err := i.Begin(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Wait(); err != nil {
+		return nil, err
+	}
+	return s.Process, nil
+}
+
+// Spawning is a process that is about to execute its program.
+type Spawning struct {
+	Process *Process
+
+	path, dir string
+	report    int // the end of a pipe that tells of a failure
+	plan      *plan
+}
+
+// Begin is the first half of Spawn, for who has something else to do while the program is executed. Wait has to be called.
+func (i *Init) Begin(c Command) (*Spawning, error) {
 	if !i.options.Later {
 		<-i.allCaught
 	}
@@ -70,33 +91,40 @@ func (i *Init) Spawn(c Command) (*Process, error) {
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("starting %s: making a pipe: %w", c.Path, err)
 	}
-	defer unix.Close(pipe[0])
 	p, plan, err := i.start(c, pipe[1])
 	// The child has its own copy: as long as this one is open, the end of that one is not seen.
 	unix.Close(pipe[1])
 	if err != nil {
+		unix.Close(pipe[0])
 		return nil, err
 	}
-	failed, err := readFailure(pipe[0])
-	runtime.KeepAlive(plan)
+	return &Spawning{Process: p, path: c.Path, dir: c.Dir, report: pipe[0], plan: plan}, nil
+}
+
+// Wait is the other half of Spawn, to be called once. The error is Spawn's; no process is left then.
+func (s *Spawning) Wait() error {
+	defer unix.Close(s.report)
+	p := s.Process
+	failed, err := readFailure(s.report)
+	runtime.KeepAlive(s.plan)
 	switch {
 	case err != nil:
 		// Whatever it is doing, nobody is to find it done later.
 		if killErr := p.Signal(unix.SIGKILL); killErr != nil && !errors.Is(killErr, ErrEnded) {
 			err = errors.Join(err, killErr)
 		}
-		err = &ExecError{Path: c.Path, Stage: StageExec, Err: err}
+		err = &ExecError{Path: s.path, Stage: StageExec, Err: err}
 	case failed != nil:
-		err = &ExecError{Path: c.Path, Stage: failed.stage, Dir: c.Dir, Err: syscall.Errno(failed.errno)}
+		err = &ExecError{Path: s.path, Stage: failed.stage, Dir: s.dir, Err: syscall.Errno(failed.errno)}
 	default:
-		return p, nil
+		return nil
 	}
 	// A Spawn that failed is not to leave a zombie, if only for a moment. What not even KILL ends at once, the reaper waits for.
 	select {
 	case <-p.done:
 	case <-time.After(time.Second):
 	}
-	return nil, err
+	return err
 }
 
 // start prepares and forks. The plan is to be kept until the program is executed.
