@@ -28,6 +28,8 @@ type Paths struct {
 	Tree string
 	// Root is where the hierarchies belong, DefaultRoot if it is empty.
 	Root string
+	// Table is the calling thread's mount table, where that was read already (proc_pid_mountinfo(5)).
+	Table []byte
 }
 
 func (p Paths) root() string {
@@ -58,7 +60,7 @@ func Observe(p Paths) (Facts, error) {
 
 	f := Facts{Root: p.root()}
 	self := p.self()
-	table, err := readTable(p.in(self + "/mountinfo"))
+	table, err := p.readTable(p.in(self + "/mountinfo"))
 	if err != nil {
 		return f, err
 	}
@@ -82,11 +84,23 @@ func Observe(p Paths) (Facts, error) {
 	return f, f.readUnified(p)
 }
 
+// readTable reads the mount table, unless it was read already.
+func (p Paths) readTable(path string) ([]*mountinfo.Info, error) {
+	if p.Table != nil {
+		return parseTable(path, p.Table)
+	}
+	return readTable(path)
+}
+
 func readTable(path string) ([]*mountinfo.Info, error) {
 	text, err := smallfile.Read(path)
 	if err != nil {
 		return nil, failed("read", path, err)
 	}
+	return parseTable(path, text)
+}
+
+func parseTable(path string, text []byte) ([]*mountinfo.Info, error) {
 	table, err := mountinfo.GetMountsFromReader(bytes.NewReader(text), nil)
 	if err != nil {
 		return nil, failed("read", path, err)

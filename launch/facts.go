@@ -104,7 +104,7 @@ func Observe(c Config) (Facts, error) {
 	if f.Host, err = host.Observe(host.Paths{}); err != nil {
 		return f, err
 	}
-	info, err := mounts.Read()
+	info, table, err := mounts.ReadText()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
 		return f, err // a /proc that is not mounted yet, or cannot be, is one of the facts
 	}
@@ -115,7 +115,7 @@ func Observe(c Config) (Facts, error) {
 	f.RootShared = mounts.Propagation{Target: "/"}.StandsIn(info)
 	// Which hierarchies there are is read from /proc.
 	if f.ProcMounted = !info.Empty(); f.ProcMounted {
-		if f.Cgroups, err = cgroups.Observe(cgroups.Paths{}); err != nil {
+		if f.Cgroups, err = cgroups.Observe(cgroups.Paths{Table: table}); err != nil {
 			return f, err
 		}
 	}

@@ -27,14 +27,21 @@ var ErrTable = errors.New("not a mount table")
 // of its own. Where /proc is not mounted, or is that of a PID namespace which does not hold
 // this process, the error matches fs.ErrNotExist.
 func Read() (Info, error) {
+	info, _, err := ReadText()
+	return info, err
+}
+
+// ReadText is Read, and returns the text too, for others who read the same.
+func ReadText() (Info, []byte, error) {
 	// The thread must not change between the opening and the reading.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	text, err := smallfile.ReadMost("/proc/thread-self/mountinfo", maxTable+1)
 	if err != nil {
-		return Info{}, fmt.Errorf("reading the mount table: %w", err)
+		return Info{}, nil, fmt.Errorf("reading the mount table: %w", err)
 	}
-	return parse(text)
+	info, err := parse(text)
+	return info, text, err
 }
 
 // Parse reads a mount table in the format of proc_pid_mountinfo(5). Escapes in paths are decoded. A line that is not of that

@@ -124,7 +124,10 @@ func tryIn(dir string) (string, error) {
 
 // escape writes a path as overlay's options take it.
 func escape(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `,`, `\,`, `:`, `\:`).Replace(path)
+	for _, special := range [...]string{`\`, `,`, `:`} { // the backslash first, as the others get one
+		path = strings.ReplaceAll(path, special, `\`+special)
+	}
+	return path
 }
 
 // hasDType tells whether a folder's entries come with their types, of which at least one is in it.
