@@ -92,7 +92,7 @@ var defaults = []Default{
 	{
 		Option: "ip6tables",
 		Reason: "ip6tables is missing, which dockerd runs by default from 27.0 on",
-		Since:  v(27, 0),
+		Since:  Version{Major: 27},
 		judge: func(e Effective, f DefaultFacts) (string, bool) {
 			return "false", f.Missing["ip6tables"] && e.FirewallBackend() == "iptables"
 		},

@@ -37,7 +37,7 @@ func networkFlags() []Default {
 			// --mtu is for the default bridge alone; networks of the user's own take it from here.
 			Option: "default-network-opt", Item: "bridge",
 			Reason: "larger packets do not leave this system, and connections of containers on networks of their own would hang",
-			Since:  v(24, 0), Versioned: true,
+			Since:  Version{Major: 24}, Versioned: true,
 			judge: func(_ Effective, f DefaultFacts) (string, bool) {
 				return "bridge=com.docker.network.driver.mtu=" + strconv.Itoa(f.Network.MTU), f.Network.MTU > 0
 			},
@@ -53,7 +53,7 @@ func networkFlags() []Default {
 			// Without IPv6 dockerd's 56 runs of ip6tables come to nothing. Every dockerd since 20.10 has the option.
 			Option: "ip6tables",
 			Reason: "this kernel has no IPv6",
-			Since:  v(27, 0),
+			Since:  Version{Major: 27},
 			judge: func(e Effective, f DefaultFacts) (string, bool) {
 				return "false", f.Network.NoIPv6 && !f.Missing["ip6tables"] && e.FirewallBackend() == "iptables"
 			},

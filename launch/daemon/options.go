@@ -79,30 +79,28 @@ func lookupShort(letter byte) (Option, bool) {
 	return Option{}, false
 }
 
-func v(major, minor int) Version { return Version{Major: major, Minor: minor} }
-
 // options was read off moby's sources at every release from 20.10.0 to 29.7.2: cmd/dockerd/{options,config,config_unix,
 // docker}.go, from 29.0 in daemon/command/. It was compared with what dockerd --help of Debian's docker.io 20.10.24, 26.1.5 and
 // 28.5.2 and of 29.7.2 prints (testdata/help-*.txt; the tests compare it again), and with what these daemons accept
 // and refuse. Keys are the names of opts.NamedOption, else the flag's own name, checked against the json tags of
-// daemon/config/config.go and config_linux.go.
+// daemon/config/config.go and config_linux.go. It calls no function, so that no start has to fill it in.
 var options = []Option{
 	{Name: "add-runtime", Type: "runtime", Key: "runtimes"},
-	{Name: "allow-direct-routing", Type: "bool", Key: "allow-direct-routing", Since: v(28, 2)},
-	{Name: "allow-nondistributable-artifacts", Type: "list", Key: "allow-nondistributable-artifacts", Until: v(29, 0), Hidden: true,
+	{Name: "allow-direct-routing", Type: "bool", Key: "allow-direct-routing", Since: Version{Major: 28, Minor: 2}},
+	{Name: "allow-nondistributable-artifacts", Type: "list", Key: "allow-nondistributable-artifacts", Until: Version{Major: 29}, Hidden: true,
 		Gone: "such layers are always pushed"},
-	{Name: "api-cors-header", Type: "string", Key: "api-cors-header", Until: v(28, 0), Hidden: true,
+	{Name: "api-cors-header", Type: "string", Key: "api-cors-header", Until: Version{Major: 28}, Hidden: true,
 		Gone: "the API sends no CORS headers; a reverse proxy in front of it can"},
 	{Name: "authorization-plugin", Type: "list", Key: "authorization-plugins"},
 	{Name: "bip", Type: "string", Key: "bip"},
-	{Name: "bip6", Type: "string", Key: "bip6", Since: v(28, 0)},
+	{Name: "bip6", Type: "string", Key: "bip6", Since: Version{Major: 28}},
 	{Name: "bridge", Short: "b", Type: "string", Key: "bridge"},
-	{Name: "bridge-accept-fwmark", Type: "string", Key: "bridge-accept-fwmark", Since: v(29, 0)},
-	{Name: "cdi-spec-dir", Type: "list", Key: "cdi-spec-dirs", Since: v(25, 0)},
+	{Name: "bridge-accept-fwmark", Type: "string", Key: "bridge-accept-fwmark", Since: Version{Major: 29}},
+	{Name: "cdi-spec-dir", Type: "list", Key: "cdi-spec-dirs", Since: Version{Major: 25}},
 	{Name: "cgroup-parent", Type: "string", Key: "cgroup-parent"},
-	{Name: "cluster-advertise", Type: "string", Key: "cluster-advertise", Until: v(23, 0), Hidden: true, Gone: classicSwarm},
-	{Name: "cluster-store", Type: "string", Key: "cluster-store", Until: v(23, 0), Hidden: true, Gone: classicSwarm},
-	{Name: "cluster-store-opt", Type: "map", Key: "cluster-store-opts", Until: v(23, 0), Hidden: true, Gone: classicSwarm},
+	{Name: "cluster-advertise", Type: "string", Key: "cluster-advertise", Until: Version{Major: 23}, Hidden: true, Gone: classicSwarm},
+	{Name: "cluster-store", Type: "string", Key: "cluster-store", Until: Version{Major: 23}, Hidden: true, Gone: classicSwarm},
+	{Name: "cluster-store-opt", Type: "map", Key: "cluster-store-opts", Until: Version{Major: 23}, Hidden: true, Gone: classicSwarm},
 	{Name: "config-file", Type: "string"},
 	{Name: "containerd", Type: "string", Key: "containerd"},
 	{Name: "containerd-namespace", Type: "string", Key: "containerd-namespace"},
@@ -119,10 +117,10 @@ var options = []Option{
 	{Name: "default-gateway", Type: "ip", Key: "default-gateway"},
 	{Name: "default-gateway-v6", Type: "ip", Key: "default-gateway-v6"},
 	{Name: "default-ipc-mode", Type: "string", Key: "default-ipc-mode"},
-	{Name: "default-network-opt", Type: "mapmap", Key: "default-network-opts", Since: v(24, 0)},
+	{Name: "default-network-opt", Type: "mapmap", Key: "default-network-opts", Since: Version{Major: 24}},
 	{Name: "default-runtime", Type: "string", Key: "default-runtime"},
 	{Name: "default-shm-size", Type: "bytes", Key: "default-shm-size"},
-	{Name: "default-stop-timeout", Type: "int", Key: "default-stop-timeout", Since: v(29, 7)},
+	{Name: "default-stop-timeout", Type: "int", Key: "default-stop-timeout", Since: Version{Major: 29, Minor: 7}},
 	{Name: "default-ulimit", Type: "ulimit", Key: "default-ulimits"},
 	{Name: "dns", Type: "list", Key: "dns"},
 	{Name: "dns-opt", Type: "list", Key: "dns-opts"},
@@ -130,25 +128,25 @@ var options = []Option{
 	{Name: "exec-opt", Type: "list", Key: "exec-opts"},
 	{Name: "exec-root", Type: "string", Key: "exec-root"},
 	{Name: "experimental", Type: "bool", Key: "experimental"},
-	{Name: "feature", Type: "map", Key: "features", Since: v(27, 3)},
-	{Name: "firewall-backend", Type: "string", Key: "firewall-backend", Since: v(29, 0)},
+	{Name: "feature", Type: "map", Key: "features", Since: Version{Major: 27, Minor: 3}},
+	{Name: "firewall-backend", Type: "string", Key: "firewall-backend", Since: Version{Major: 29}},
 	{Name: "fixed-cidr", Type: "string", Key: "fixed-cidr"},
 	{Name: "fixed-cidr-v6", Type: "string", Key: "fixed-cidr-v6"},
-	{Name: "graph", Short: "g", Type: "string", Key: "graph", Until: v(23, 0), Hidden: true, Gone: "it is --data-root now"},
+	{Name: "graph", Short: "g", Type: "string", Key: "graph", Until: Version{Major: 23}, Hidden: true, Gone: "it is --data-root now"},
 	{Name: "group", Short: "G", Type: "string", Key: "group"},
 	{Name: "help", Short: "h", Type: "bool"},
 	{Name: "host", Short: "H", Type: "list", Key: "hosts"},
 	// One address and the key host-gateway-ip up to 27.5; since 28.0 a list, whose key is the plural.
 	{Name: "host-gateway-ip", Type: "list", Key: "host-gateway-ips", OldKey: "host-gateway-ip"},
-	{Name: "http-proxy", Type: "string", Key: "proxies.http-proxy", Since: v(23, 0)},
-	{Name: "https-proxy", Type: "string", Key: "proxies.https-proxy", Since: v(23, 0)},
+	{Name: "http-proxy", Type: "string", Key: "proxies.http-proxy", Since: Version{Major: 23}},
+	{Name: "https-proxy", Type: "string", Key: "proxies.https-proxy", Since: Version{Major: 23}},
 	{Name: "icc", Type: "bool", Key: "icc"},
 	{Name: "init", Type: "bool", Key: "init"},
 	{Name: "init-path", Type: "string", Key: "init-path"},
 	{Name: "insecure-registry", Type: "list", Key: "insecure-registries"},
 	{Name: "ip", Type: "ip", Key: "ip"},
 	{Name: "ip-forward", Type: "bool", Key: "ip-forward"},
-	{Name: "ip-forward-no-drop", Type: "bool", Key: "ip-forward-no-drop", Since: v(28, 0)},
+	{Name: "ip-forward-no-drop", Type: "bool", Key: "ip-forward-no-drop", Since: Version{Major: 28}},
 	{Name: "ip-masq", Type: "bool", Key: "ip-masq"},
 	{Name: "ip6tables", Type: "bool", Key: "ip6tables"},
 	{Name: "iptables", Type: "bool", Key: "iptables"},
@@ -156,7 +154,7 @@ var options = []Option{
 	{Name: "label", Type: "list", Key: "labels"},
 	{Name: "live-restore", Type: "bool", Key: "live-restore"},
 	{Name: "log-driver", Type: "string", Key: "log-driver"},
-	{Name: "log-format", Type: "string", Key: "log-format", Since: v(25, 0)},
+	{Name: "log-format", Type: "string", Key: "log-format", Since: Version{Major: 25}},
 	{Name: "log-level", Short: "l", Type: "string", Key: "log-level"},
 	{Name: "log-opt", Type: "map", Key: "log-opts"},
 	{Name: "max-concurrent-downloads", Type: "int", Key: "max-concurrent-downloads"},
@@ -167,10 +165,10 @@ var options = []Option{
 	{Name: "network-control-plane-mtu", Type: "int", Key: "network-control-plane-mtu"},
 	{Name: "network-diagnostic-port", Type: "int", Key: "network-diagnostic-port", Hidden: true},
 	{Name: "no-new-privileges", Type: "bool", Key: "no-new-privileges"},
-	{Name: "no-proxy", Type: "string", Key: "proxies.no-proxy", Since: v(23, 0)},
+	{Name: "no-proxy", Type: "string", Key: "proxies.no-proxy", Since: Version{Major: 23}},
 	{Name: "node-generic-resource", Type: "list", Key: "node-generic-resources"},
-	{Name: "nri-opts", Type: "nri-opts", Key: "nri-opts", Since: v(29, 2)},
-	{Name: "oom-score-adjust", Type: "int", Key: "oom-score-adjust", Until: v(26, 0),
+	{Name: "nri-opts", Type: "nri-opts", Key: "nri-opts", Since: Version{Major: 29, Minor: 2}},
+	{Name: "oom-score-adjust", Type: "int", Key: "oom-score-adjust", Until: Version{Major: 26},
 		Gone: "dockerd keeps the score of whoever starts it"},
 	{Name: "pidfile", Short: "p", Type: "string", Key: "pidfile"},
 	{Name: "raw-logs", Type: "bool", Key: "raw-logs"},
@@ -192,7 +190,7 @@ var options = []Option{
 	{Name: "userland-proxy", Type: "bool", Key: "userland-proxy"},
 	{Name: "userland-proxy-path", Type: "string", Key: "userland-proxy-path"},
 	{Name: "userns-remap", Type: "string", Key: "userns-remap"},
-	{Name: "validate", Type: "bool", Since: v(23, 0)},
+	{Name: "validate", Type: "bool", Since: Version{Major: 23}},
 	{Name: "version", Short: "v", Type: "bool"},
 }
 
@@ -200,9 +198,9 @@ const classicSwarm = "stand-alone Swarm and its key-value stores went; docker sw
 
 // fileOnly are keys of daemon.json that no option says (skipValidateOptions in moby's daemon/config/config.go).
 var fileOnly = []Option{
-	{Key: "allow-nondistributable-artifacts", Type: "list", Since: v(29, 0)}, // accepted and ignored
+	{Key: "allow-nondistributable-artifacts", Type: "list", Since: Version{Major: 29}}, // accepted and ignored
 	{Key: "builder", Type: "map"},
 	{Key: "deprecated-key-path", Type: "string"},
-	{Key: "features", Type: "map", Until: v(27, 3)}, // then --feature says it too
-	{Key: "min-api-version", Type: "string", Since: v(29, 0)},
+	{Key: "features", Type: "map", Until: Version{Major: 27, Minor: 3}}, // then --feature says it too
+	{Key: "min-api-version", Type: "string", Since: Version{Major: 29}},
 }
