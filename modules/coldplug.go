@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -48,8 +49,9 @@ func (e *UnfinishedError) Unwrap() error { return e.Err }
 
 // Run loads what matches the modaliases below /sys/devices, and then what matches the devices that the kernel tells of,
 // while the drivers of others are still at work, until none has appeared for Quiet. It is for a machine's first process
-// alone: in a container the devices are the host's. The context bounds it; at its end the error is an *UnfinishedError, and
-// the result is valid as with no error.
+// alone: in a container the devices are the host's. The context bounds it; at its end the error is or joins an *UnfinishedError.
+// Drivers that the index cannot give, and modaliases that it cannot be asked for, are errors that are joined at the end, when
+// all others are loaded. The result is valid as with no error.
 func (c *Coldplug) Run(ctx context.Context) (*ColdplugResult, error) {
 	p := plug{
 		Coldplug: c, result: &ColdplugResult{}, seen: map[string]bool{}, tried: map[string]bool{},
@@ -58,17 +60,19 @@ func (c *Coldplug) Run(ctx context.Context) (*ColdplugResult, error) {
 	if p.Quiet == 0 {
 		p.Quiet = 500 * time.Millisecond
 	}
-	err := p.run(ctx)
-	if err == nil && ctx.Err() != nil {
+	if err := p.run(ctx); err != nil {
+		p.fail(err)
+	}
+	if ctx.Err() != nil {
 		unfinished := &UnfinishedError{Err: ctx.Err()}
 		for _, s := range p.result.Steps {
 			if s.Outcome == Skipped {
 				unfinished.Left = append(unfinished.Left, s.Name)
 			}
 		}
-		err = unfinished
+		p.errs = append(p.errs, unfinished)
 	}
-	return p.result, err
+	return p.result, errors.Join(p.errs...)
 }
 
 // plug is a Coldplug at work.
@@ -80,6 +84,14 @@ type plug struct {
 	work   *work
 	busy   int // batches
 	done   chan loadedBatch
+	errs   []error
+}
+
+// fail notes an error, after which the other devices get their drivers all the same. Many may have the same reason.
+func (p *plug) fail(err error) {
+	if !slices.ContainsFunc(p.errs, func(e error) bool { return e.Error() == err.Error() }) {
+		p.errs = append(p.errs, err)
+	}
 }
 
 // loadedBatch is what became of the drivers for devices that were found together.
@@ -97,7 +109,7 @@ func (p *plug) run(ctx context.Context) error {
 	defer events.close()
 	aliases, err := modaliases(p.Loader.Kernel.sys("devices"))
 	if err == nil {
-		err = p.begin(ctx, aliases)
+		p.begin(ctx, aliases)
 	}
 	for quiet := time.Now().Add(p.Quiet); err == nil && ctx.Err() == nil; {
 		if p.busy > 0 {
@@ -108,7 +120,7 @@ func (p *plug) run(ctx context.Context) error {
 		case news.lost || events == nil && p.busy == 0 && !time.Now().Before(quiet):
 			before := len(p.seen)
 			if aliases, err = modaliases(p.Loader.Kernel.sys("devices")); err == nil {
-				err = p.begin(ctx, aliases)
+				p.begin(ctx, aliases)
 			}
 			if len(p.seen) > before {
 				quiet = time.Now().Add(p.Quiet)
@@ -117,14 +129,14 @@ func (p *plug) run(ctx context.Context) error {
 			}
 		case len(news.aliases) > 0:
 			quiet = time.Now().Add(p.Quiet)
-			err = p.begin(ctx, news.aliases)
+			p.begin(ctx, news.aliases)
 		case p.busy == 0 && !time.Now().Before(quiet):
 			return err
 		}
 		for collecting := true; collecting; {
 			select {
 			case batch := <-p.done:
-				err = errors.Join(err, p.finish(batch))
+				p.finish(batch)
 			default:
 				collecting = false
 			}
@@ -132,22 +144,21 @@ func (p *plug) run(ctx context.Context) error {
 	}
 	// They come to their end soon: by themselves, or because the context has ended.
 	for p.busy > 0 {
-		err = errors.Join(err, p.finish(<-p.done))
+		p.finish(<-p.done)
 	}
 	return err
 }
 
-func (p *plug) finish(batch loadedBatch) error {
+func (p *plug) finish(batch loadedBatch) {
 	p.busy--
 	p.result.Steps = append(p.result.Steps, batch.steps...)
-	if batch.steps == nil {
-		return batch.err
-	}
-	return nil // each step has its own error
+	if batch.steps == nil && batch.err != nil {
+		p.fail(batch.err)
+	} // else each step has its own error
 }
 
 // begin begins to load what matches the aliases and was not tried before.
-func (p *plug) begin(ctx context.Context, aliases []string) error {
+func (p *plug) begin(ctx context.Context, aliases []string) {
 	x := p.Loader.Index
 	var names []string
 	for _, alias := range aliases {
@@ -158,7 +169,8 @@ func (p *plug) begin(ctx context.Context, aliases []string) error {
 		p.result.Aliases++
 		found, err := x.Lookup(alias)
 		if err != nil {
-			return err
+			p.fail(err)
+			continue
 		}
 		for _, m := range found {
 			if m.Builtin || m.Path == "" || p.tried[m.Name] {
@@ -173,24 +185,35 @@ func (p *plug) begin(ctx context.Context, aliases []string) error {
 		}
 	}
 	if len(names) == 0 {
-		return nil
+		return
 	}
-	plan, err := x.Resolve(Query{Names: names})
-	if err != nil {
-		return err
+	if plan, err := x.Resolve(Query{Names: names}); err == nil {
+		p.start(ctx, plan)
+		return
 	}
+	// A driver that cannot be had must not keep the others back.
+	for _, name := range names {
+		if plan, err := x.Resolve(Query{Names: []string{name}}); err == nil {
+			p.start(ctx, plan)
+		} else {
+			p.fail(fmt.Errorf("driver %s: %w", name, err))
+		}
+	}
+}
+
+// start begins to carry out a plan.
+func (p *plug) start(ctx context.Context, plan *Plan) {
 	p.busy++
 	go func() {
 		var batch loadedBatch
 		defer func() {
 			if caught := recover(); caught != nil {
-				batch.err = errors.Join(batch.err, fmt.Errorf("loading %s: %v", strings.Join(names, " "), caught))
+				batch.err = fmt.Errorf("loading drivers: a mistake in this program: %v", caught)
 			}
 			p.done <- batch
 		}()
 		batch.steps, batch.err = p.Loader.run(ctx, plan, p.work)
 	}()
-	return nil
 }
 
 // modaliases are the contents of all files called modalias below a folder, each once, in the order in which to load for them.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,6 +70,47 @@ func TestColdplugEnds(t *testing.T) {
 	c.Loader.Kernel.Sys = t.TempDir()
 	if _, err := c.Run(ctx); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without devices: %v", err)
+	}
+}
+
+// A driver that the index cannot give keeps none of the others back, and is told.
+func TestColdplugSkipsBadDrivers(t *testing.T) {
+	for _, dep := range []string{"kernel/bad.ko: kernel/gone.ko\n", "kernel/bad.ko: kernel/too.ko\nkernel/too.ko: kernel/bad.ko\n"} {
+		x := tree(t, map[string]string{
+			"modules.dep":     "kernel/good.ko: kernel/lib.ko\nkernel/lib.ko:\nkernel/other.ko: kernel/lib.ko\n" + dep,
+			"modules.alias":   "alias pci:v1* bad\nalias pci:v2* good\nalias pci:v3* other\n",
+			"modules.softdep": "softdep other pre: bad\n",
+		}, "")
+		l := coldplugTree(t, "pci:v1d1", "pci:v2d1", "pci:v3d1", "pci:v1d2")
+		l.Index, l.load = x, func(string, string) (bool, error) { return false, nil }
+		c := Coldplug{Loader: l, Quiet: 50 * time.Millisecond}
+		var result *ColdplugResult
+		var err error
+		inTime(t, func() { result, err = c.Run(t.Context()) })
+		if err == nil || strings.Count(err.Error(), "bad") < 1 || strings.Count(err.Error(), "\n") != 0 {
+			t.Errorf("%s: %v", dep, err)
+		}
+		loaded := map[string]int{}
+		for _, s := range result.Steps {
+			if s.Outcome == Inserted {
+				loaded[s.Name]++
+			}
+		}
+		if want := map[string]int{"lib": 1, "good": 1, "other": 1}; !maps.Equal(loaded, want) {
+			t.Errorf("%s: loaded %v", dep, loaded)
+		}
+		// At the end of the time both are told.
+		ctx, cancel := context.WithCancel(t.Context())
+		l.load = func(string, string) (bool, error) {
+			cancel()
+			<-ctx.Done()
+			return false, nil
+		}
+		_, err = c.Run(ctx)
+		var unfinished *UnfinishedError
+		if !errors.As(err, &unfinished) || !strings.Contains(err.Error(), "driver bad: ") {
+			t.Errorf("%s: %v", dep, err)
+		}
 	}
 }
 

@@ -273,8 +273,10 @@ func (b *planner) soft(name string) ([]int, error) {
 		depth := len(b.path)
 		i, err := b.add(m)
 		var cycle *CycleError
-		if errors.As(err, &cycle) {
-			b.plan.SoftCycles = append(b.plan.SoftCycles, cycle.Modules)
+		if errors.As(err, &cycle) || errors.Is(err, ErrNotFound) {
+			if cycle != nil {
+				b.plan.SoftCycles = append(b.plan.SoftCycles, cycle.Modules)
+			}
 			for _, begun := range b.path[depth:] {
 				delete(b.at, begun)
 			}
