@@ -26,8 +26,10 @@ const coldplugEnd = 5 * time.Minute
 // single modules then ask it for theirs.
 type moduleLoader struct {
 	wants   []modules.Want
+	open    func() (*modules.Loader, error)
 	once    sync.Once
 	results map[string]modules.WantResult
+	skipped error
 	err     error
 }
 
@@ -44,11 +46,20 @@ func openLoader() (*modules.Loader, error) {
 	return &modules.Loader{Index: index}, nil
 }
 
+// skipped tells what was left out of the index and its configuration, nil where that is nothing.
+func skipped(l *modules.Loader) error {
+	if problems := l.Index.Config.Problems; len(problems) > 0 {
+		return fmt.Errorf("kernel modules: %s", strings.Join(problems, "; "))
+	}
+	return nil
+}
+
 func (m *moduleLoader) load(ctx context.Context) {
 	var loader *modules.Loader
-	if loader, m.err = openLoader(); m.err != nil {
+	if loader, m.err = m.open(); m.err != nil {
 		return
 	}
+	m.skipped = skipped(loader)
 	m.results = map[string]modules.WantResult{}
 	for _, r := range loader.Want(ctx, m.wants) {
 		m.results[r.Names[0]] = r
@@ -66,17 +77,21 @@ type LoadModule struct {
 // String tells what Apply does.
 func (m LoadModule) String() string { return "load kernel module " + m.Names[0] }
 
-// Apply loads the module, and with the first one applied all others that the plan wants.
+// Apply loads the module, and with the first one applied all others that the plan wants. What of modprobe.d was not
+// understood is the error of that first one alone, also where it was loaded.
 func (m LoadModule) Apply(ctx context.Context) (kept bool, err error) {
-	m.loader.once.Do(func() { m.loader.load(ctx) })
+	m.loader.once.Do(func() {
+		m.loader.load(ctx)
+		err = m.loader.skipped
+	})
 	if m.loader.err != nil {
 		return false, fmt.Errorf("kernel module %s: %w. Lost, unless it is built in: %s", m.Names[0], m.loader.err, m.For)
 	}
 	r := m.loader.results[m.Names[0]]
 	if r.Way == modules.Missing {
-		return false, errors.New(r.Warning())
+		return false, errors.Join(err, errors.New(r.Warning()))
 	}
-	return r.Way != modules.WayLoaded && r.Way != modules.WayRequested, nil
+	return r.Way != modules.WayLoaded && r.Way != modules.WayRequested, err
 }
 
 // RequestModules asks the kernel for modules where there is no /lib/modules to load them from, as in a container: it asks
@@ -147,13 +162,13 @@ func (p PlugDevices) Apply(ctx context.Context) (kept bool, err error) {
 	})
 	select {
 	case err := <-ended:
-		return false, err
+		return false, errors.Join(skipped(loader), err)
 	case <-ctx.Done():
 		return false, context.Cause(ctx)
 	case <-time.After(coldplugLimit):
 	}
 	p.background(func() { p.late(<-ended) })
-	return false, fmt.Errorf("not all drivers were loaded within %v; the rest is loaded while the machine goes on", coldplugLimit)
+	return false, errors.Join(skipped(loader), fmt.Errorf("not all drivers were loaded within %v; the rest is loaded while the machine goes on", coldplugLimit))
 }
 
 // modules plans the kernel modules that Docker wants, and on a machine those of its devices.
@@ -168,7 +183,7 @@ func (p *Plan) modules(e daemon.Effective, f Facts) {
 		return
 	}
 	wants := WantedModules(firewallOf(e, p.iptables.Program(f.IPTables)))
-	loader := &moduleLoader{wants: wants}
+	loader := &moduleLoader{wants: wants, open: openLoader}
 	var open []modules.Want
 	for _, w := range wants {
 		s := Step{Name: "module " + w.Names[0], Why: w.For, Verdict: Keep}

@@ -180,6 +180,9 @@ func TestPlanSteps(t *testing.T) {
 		"a module of the other variant": {
 			change: func(f *Facts) { f.IPTables.Goal = "/usr/sbin/xtables-legacy-multi" }, step: "module iptable_nat", verdict: Do,
 		},
+		"a module of an old distribution's only variant": {
+			change: func(f *Facts) { f.IPTables.Goal = "/sbin/xtables-multi" }, step: "module iptable_nat", verdict: Do,
+		},
 		"modules that only the host can load": {
 			change: func(f *Facts) { f.Modules["overlay"], f.Modules["veth"], f.ModuleIndex = false, false, false },
 			step:   "modules of the host", verdict: Do,

@@ -1,10 +1,8 @@
 package launch
 
 import (
-	"path/filepath"
-	"strings"
-
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
+	"github.com/dockerlaunch/dockerlaunch/launch/iptables"
 	"github.com/dockerlaunch/dockerlaunch/modules"
 )
 
@@ -22,19 +20,17 @@ const (
 	FirewallNftables       Firewall = "nftables"
 )
 
-// firewallOf tells what dockerd makes its rules with. iptables is one program of many names in either variant,
-// xtables-nft-multi and xtables-legacy-multi, and its links lead to it; goal is where they lead. iptables-legacy is never
-// run merely to ask, since that loads its modules.
+// firewallOf tells what dockerd makes its rules with; goal is where the links of iptables lead.
 func firewallOf(e daemon.Effective, goal string) Firewall {
-	name := filepath.Base(goal)
+	variant := iptables.VariantOf(goal)
 	switch {
 	case !e.IPTables():
 		return FirewallNone
 	case e.FirewallBackend() == "nftables":
 		return FirewallNftables
-	case strings.Contains(name, "nft"):
+	case variant == iptables.Nft:
 		return FirewallIPTablesNft
-	case strings.Contains(name, "legacy"):
+	case variant == iptables.Legacy:
 		return FirewallIPTablesLegacy
 	default:
 		return FirewallNone

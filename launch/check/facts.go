@@ -1,7 +1,6 @@
 package check
 
 import (
-	"strings"
 	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/cgroups"
@@ -9,6 +8,7 @@ import (
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 	"github.com/dockerlaunch/dockerlaunch/launch/finding"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/launch/iptables"
 	"github.com/dockerlaunch/dockerlaunch/launch/kconfig"
 	"github.com/dockerlaunch/dockerlaunch/launch/storage"
 	"golang.org/x/sys/unix"
@@ -115,12 +115,8 @@ func (u *UserSpace) firewall(e *daemon.Effective, variant string) kconfig.Firewa
 		return kconfig.FirewallUnknown
 	case variant != "":
 		return kconfig.Firewall(variant)
-	case strings.Contains(u.Goal, "nft"):
-		return kconfig.FirewallNFT
-	case strings.Contains(u.Goal, "legacy"), strings.HasSuffix(u.Goal, "xtables-multi"):
-		return kconfig.FirewallLegacy
 	}
-	return kconfig.FirewallUnknown
+	return kconfig.Firewall(iptables.VariantOf(u.Goal)) // which has the same words
 }
 
 // SecurityFacts is what the kernel's security modules say.

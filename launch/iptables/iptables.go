@@ -118,7 +118,7 @@ type Choice struct {
 // Choose decides. value is that of Variable, where it is set.
 func Choose(f Facts, value string, set bool) Choice {
 	var c Choice
-	own := variantOf(f.Goal)
+	own := VariantOf(f.Goal)
 	switch {
 	case set && value != "":
 		c.Variant, c.Why = Legacy, Variable+"="+value+" asks for it"
@@ -152,9 +152,9 @@ func (c Choice) Program(f Facts) string {
 	return f.Goal
 }
 
-// variantOf tells a program's variant by its file's name: xtables-nft-multi or xtables-legacy-multi, or as older
+// VariantOf tells a program's variant by its file's name: xtables-nft-multi or xtables-legacy-multi, or as older
 // distributions have it; "" for any other.
-func variantOf(goal string) Variant {
+func VariantOf(goal string) Variant {
 	switch name := filepath.Base(goal); {
 	case strings.Contains(name, "nft"):
 		return Nft
