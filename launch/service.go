@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/launch/pidone"
+	"golang.org/x/sys/unix"
 )
 
 // service is a program that is kept running.
@@ -53,8 +54,8 @@ func (s *service) begin(init *pidone.Init) (*pidone.Spawning, error) {
 		if err != nil {
 			return nil, fmt.Errorf("making a pipe for the output of %s: %w", s.name, err)
 		}
-		defer w.Close()
-		command.Stdout, command.Stderr = int(w.Fd()), int(w.Fd())
+		defer unix.Close(w) // the program has its own by then
+		command.Stdout, command.Stderr = w, w
 	}
 	spawning, err := init.Begin(command)
 	if err != nil {

@@ -2,12 +2,15 @@ package launch
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -29,12 +32,17 @@ type tail struct {
 	done    chan struct{}
 }
 
-// pipe makes a pipe whose writing end is the program's output; copying goes on until the last holder has closed it.
-func (t *tail) pipe(name string, to io.Writer, run func(func())) (*os.File, error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, err
+// pipe makes a pipe whose writing end, which it returns, is the program's output; copying goes on until the last holder has closed
+// it. Only the end that is read here is one for the runtime's poller.
+func (t *tail) pipe(name string, to io.Writer, run func(func())) (w int, err error) {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		return -1, os.NewSyscallError("pipe2", err)
 	}
+	if err := unix.SetNonblock(ends[0], true); err != nil {
+		return -1, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(ends[0]), unix.Close(ends[1]))
+	}
+	r := os.NewFile(uintptr(ends[0]), "the output of "+name)
 	t.done = make(chan struct{})
 	done := t.done
 	run(func() {
@@ -55,7 +63,7 @@ func (t *tail) pipe(name string, to io.Writer, run func(func())) (*os.File, erro
 			}
 		}
 	})
-	return w, nil
+	return ends[1], nil
 }
 
 // take remembers output.
