@@ -1,6 +1,7 @@
 package modules
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -95,22 +96,18 @@ func (x *Index) moduleFiles() ([]string, error) {
 // linked checks that what has a module's name and is no file leads to one among the modules of all kernels: some
 // distributions link modules that fit several. In a tree that is looked at from outside, another link may lead anywhere.
 func (x *Index) linked(path string) error {
-	all, err := filepath.EvalSymlinks(filepath.Dir(x.Dir))
-	if err != nil {
-		return err
-	}
 	file, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return err
 	}
-	if !strings.HasPrefix(file, all+"/") {
-		return fmt.Errorf("%s leads out of %s, to %s", path, all, file)
+	all, err := filepath.EvalSymlinks(filepath.Dir(x.Dir))
+	if err != nil {
+		return err
 	}
-	info, err := os.Stat(file)
-	if err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "read", Path: path, Err: ErrNotRegular}
+	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() || !strings.HasPrefix(file, all+"/") {
+		return errors.New(path + " leads to no file below " + all)
 	}
-	return err
+	return nil
 }
 
 // stem cuts a path at ".ko": modules.order of some kernels names the files as they were before they were packed.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -54,7 +53,7 @@ func (e *UnfinishedError) Unwrap() error { return e.Err }
 // all others are loaded. The result is valid as with no error.
 func (c *Coldplug) Run(ctx context.Context) (*ColdplugResult, error) {
 	p := plug{
-		Coldplug: c, result: &ColdplugResult{}, seen: map[string]bool{}, tried: map[string]bool{},
+		Coldplug: c, result: &ColdplugResult{}, seen: map[string]bool{}, tried: map[string]bool{}, told: map[string]bool{},
 		work: c.Loader.newWork(), done: make(chan loadedBatch),
 	}
 	if p.Quiet == 0 {
@@ -85,11 +84,13 @@ type plug struct {
 	busy   int // batches
 	done   chan loadedBatch
 	errs   []error
+	told   map[string]bool // their texts
 }
 
 // fail notes an error, after which the other devices get their drivers all the same. Many may have the same reason.
 func (p *plug) fail(err error) {
-	if !slices.ContainsFunc(p.errs, func(e error) bool { return e.Error() == err.Error() }) {
+	if text := err.Error(); !p.told[text] {
+		p.told[text] = true
 		p.errs = append(p.errs, err)
 	}
 }

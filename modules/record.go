@@ -51,7 +51,7 @@ type recordSource interface {
 func recordsIn(dir string, mapped bool) (recordSource, error) {
 	t, err := openTrie(filepath.Join(dir, "modules.dep.bin"), mapped)
 	if err == nil {
-		return &depTrie{trie: t, known: map[string]record{}}, nil
+		return &depTrie{trie: t, dir: dir, known: map[string]record{}}, nil
 	} else if !useText(err) {
 		return nil, err
 	}
@@ -71,6 +71,7 @@ func recordsIn(dir string, mapped bool) (recordSource, error) {
 // depend on are asked for again and again.
 type depTrie struct {
 	*trie
+	dir   string // what paths are below
 	mu    sync.Mutex
 	known map[string]record
 }
@@ -90,6 +91,9 @@ func (t *depTrie) find(name string) (record, bool, error) {
 		return r, false, fmt.Errorf("%s: %w: %q is not a path, a colon and paths", t.path, errTrie, lines)
 	}
 	r.deps = r.dependencies()
+	if r.path[0] != '/' {
+		r.path = t.dir + "/" + r.path // once, as the path is asked for as often as the module
+	}
 	t.known[name] = r
 	return r, true, nil
 }

@@ -138,14 +138,17 @@ func (c *cursor) u32() uint32 {
 	return n
 }
 
-// text reads up to a zero byte.
+// text reads up to a zero byte. What it returns may be a part of the file, and is not to be written to.
 func (c *cursor) text(limit int) []byte {
 	var text []byte
 	for c.fill() {
 		if i := bytes.IndexByte(c.buf, 0); i >= 0 {
-			text = append(text, c.buf[:i]...)
+			end := c.buf[:i:i]
 			c.skip(int64(i) + 1)
-			return text
+			if text == nil {
+				return end
+			}
+			return append(text, end...)
 		}
 		text = append(text, c.buf...)
 		c.skip(int64(len(c.buf)))
@@ -204,7 +207,7 @@ func (t *trie) valuesOf(n trieNode, values []trieValue) ([]trieValue, error) {
 	c := n.values
 	for range c.u32() {
 		v := trieValue{priority: c.u32()}
-		v.text = string(c.text(maxTrieText))
+		v.text = textOf(c.text(maxTrieText))
 		if c.err == nil && len(values) == maxTrieSteps {
 			c.err = fmt.Errorf("%s: %w: too many values", t.path, errTrie)
 		}

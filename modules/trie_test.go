@@ -40,7 +40,8 @@ func TestTriesAndText(t *testing.T) {
 			}
 			for _, name := range names {
 				a, b := recordOf(t, text, name), recordOf(t, bin, name)
-				if a.path != b.path || !slices.Equal(a.dependencies(), b.dependencies()) {
+				// The folder of the text's is one of links.
+				if filepath.Join(bin.Dir, a.path) != b.path || !slices.Equal(a.dependencies(), b.dependencies()) {
 					t.Errorf("%s: %+v, and %+v in the trie", name, a, b)
 				}
 			}
