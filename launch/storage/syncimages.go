@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	// imagesEvery bounds how often the filesystem is flushed for the sake of images, and how often it is looked whether there
-	// is a place for them yet.
-	imagesEvery = time.Second
+	// imagesEvery bounds how often the filesystem is flushed for the sake of images. It is also how soon it is looked again whether
+	// there is a place for them yet, which is done ever less, but not less than after imagesRarely.
+	imagesEvery  = time.Second
+	imagesRarely = time.Minute
 	// imageEvents is room for some hundred events: what is more waits in the kernel, for the next flush.
 	imageEvents = 64 << 10
 )
@@ -39,11 +40,15 @@ func syncImages(ctx context.Context, root string, every time.Duration, sync func
 	defer events.Close()
 	// A read that waits ends with the file.
 	defer context.AfterFunc(ctx, func() { events.Close() })()
-	for watched := false; !watched; {
-		if watched, err = watchImages(fd, root); err != nil {
+	for wait := every; ; wait = min(2*wait, imagesRarely) {
+		watched, err := watchImages(fd, root)
+		if err != nil {
 			return err
 		}
-		if !watched && !pause(ctx, every) { // Docker makes its folders at its first start
+		if watched {
+			break
+		}
+		if !pause(ctx, wait) { // Docker makes its folders at its first start
 			return nil
 		}
 	}
