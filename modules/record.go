@@ -1,9 +1,7 @@
 package modules
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -57,7 +55,7 @@ func recordsIn(dir string, mapped bool) (recordSource, error) {
 	}
 	path := filepath.Join(dir, "modules.dep")
 	text, err := readText(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return nil, err
 	}
 	table, err := readDeps(text)
