@@ -23,7 +23,7 @@ type service struct {
 	backoff *pidone.Backoff
 	process atomic.Pointer[pidone.Process]
 	tail    *tail
-	began   time.Time
+	began   time.Time // the last start
 	// again fires when it is to be started anew; nil while it runs.
 	again <-chan time.Time
 }
@@ -48,6 +48,8 @@ func (s *service) start(init *pidone.Init) error {
 // begin starts the program, and does not wait until it is executed.
 func (s *service) begin(init *pidone.Init) (*pidone.Spawning, error) {
 	command := s.command
+	// Also of a start that fails: what ran well before it is no reason to try again at once.
+	s.began = time.Now()
 	s.tail, s.again = &tail{observe: s.observe}, nil
 	if s.pipes {
 		w, err := s.tail.pipe(s.name, s.to, init.Go)
@@ -62,7 +64,6 @@ func (s *service) begin(init *pidone.Init) (*pidone.Spawning, error) {
 		return nil, err
 	}
 	s.process.Store(spawning.Process)
-	s.began = time.Now()
 	return spawning, nil
 }
 
