@@ -87,7 +87,7 @@ func (s *supervisor) disks(ctx context.Context) error {
 	s.startNetwork()
 	action := DataDisk{
 		Spec: s.config.Data, Format: s.config.Format, Target: dataRoot, wait: dataDiskLimit,
-		runner: programRunner{s.init, []string{"PATH=" + s.config.path()}}, found: &onDisk,
+		runner: programRunner{s.init, []string{"PATH=" + s.config.path()}, s.announce}, found: &onDisk,
 		notice: func(text string) { s.config.log().Warn(text) },
 	}
 	step := Step{Name: "data disk", Why: "images and containers outlive a boot only on a disk", Required: true, Verdict: Do}

@@ -7,22 +7,34 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/launch/pidone"
 	"golang.org/x/sys/unix"
 )
 
-// maxOutput is how much of a program's output is kept, in bytes.
-const maxOutput = 64 << 10
+const (
+	// maxOutput is how much of a program's output is kept, in bytes.
+	maxOutput = 64 << 10
+	// programLimit bounds a program's work: the check of a large disk takes minutes, and one that is about to break longer.
+	programLimit = 30 * time.Minute
+	// sayEvery is how often it is said that a program goes on.
+	sayEvery = 20 * time.Second
+	// endGrace is what a program gets to end after each signal that ends it.
+	endGrace = 5 * time.Second
+)
 
 // programRunner runs programs to their end, for those that need mkfs and the like, under the reaper.
 type programRunner struct {
 	init *pidone.Init
 	env  []string
+	// say tells the user that a program goes on.
+	say func(text string)
 }
 
-// Run runs a program and waits for it; where ctx ends first it is killed. See storage.Runner.
+// Run runs a program and waits for it; where ctx or programLimit ends first it is ended. See storage.Runner.
 func (r programRunner) Run(ctx context.Context, path string, args ...string) (exitCode int, output string, err error) {
 	from, to, err := os.Pipe()
 	if err != nil {
@@ -42,20 +54,47 @@ func (r programRunner) Run(ctx context.Context, path string, args ...string) (ex
 		// What cannot be read any more is the end of the output.
 		_, _ = io.Copy(said, from)
 	})
-	select {
-	case <-process.Done():
-	case <-ctx.Done():
-		if err := process.Signal(unix.SIGKILL); err != nil && !errors.Is(err, pidone.ErrEnded) {
-			return 0, said.String(), errors.Join(context.Cause(ctx), err)
-		}
-		<-process.Done()
-		return process.Status().ExitCode(), said.String(), fmt.Errorf("%s was killed: %w", path, context.Cause(ctx))
+	ctx, cancel := context.WithTimeoutCause(ctx, programLimit, fmt.Errorf("it has not ended within %v", programLimit))
+	defer cancel()
+	if err := r.wait(ctx, strings.Join(append([]string{path}, args...), " "), process); err != nil {
+		return 0, said.String(), err
 	}
 	select {
 	case <-read:
-	case <-ctx.Done(): // something that the program left behind holds the pipe
+	case <-time.After(endGrace): // something that the program left behind holds the pipe
 	}
 	return process.Status().ExitCode(), said.String(), nil
+}
+
+// wait waits for a process, and ends it where ctx ends: by SIGTERM, upon which e2fsck writes what it has in memory, then by
+// SIGKILL. The error is then the cause.
+func (r programRunner) wait(ctx context.Context, name string, process interface {
+	Done() <-chan struct{}
+	Signal(unix.Signal) error
+}) error {
+	began, ticker := time.Now(), time.NewTicker(sayEvery)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-process.Done():
+			return nil
+		case <-ctx.Done():
+		case <-ticker.C:
+			r.say(fmt.Sprintf("%s goes on: %v of at most %v. Ctrl-Alt-Del and the power button end it",
+				name, time.Since(began).Round(time.Second), programLimit))
+		}
+	}
+	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
+		if err := process.Signal(signal); err != nil && !errors.Is(err, pidone.ErrEnded) {
+			return errors.Join(context.Cause(ctx), err)
+		}
+		select {
+		case <-process.Done():
+			return fmt.Errorf("%s was ended: %w", name, context.Cause(ctx))
+		case <-time.After(endGrace):
+		}
+	}
+	return fmt.Errorf("%s was killed, and does not end: it waits in the kernel for a disk that does not answer: %w", name, context.Cause(ctx))
 }
 
 // limitedBuffer keeps the first maxOutput bytes and takes the rest without keeping it.
