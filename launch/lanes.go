@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 )
@@ -99,7 +100,9 @@ func (p *Plan) Apply(ctx context.Context, hooks Hooks) (*Report, error) {
 	take := func(l LaneInfo) {
 		defer close(done[l.Name])
 		for _, before := range l.After {
-			<-done[before]
+			if !ended(ctx, done[before], 0) {
+				return
+			}
 		}
 		r.lane(ctx, l.Name)
 	}
@@ -114,9 +117,29 @@ func (p *Plan) Apply(ctx context.Context, hooks Hooks) (*Report, error) {
 		}
 	}
 	for _, l := range infos {
-		<-done[l.Name]
+		// What goes on for longer than that is left to itself: it waits for something that does not come, and nobody is to wait
+		// for it.
+		ended(ctx, done[l.Name], laneGrace)
 	}
 	return r.report(), r.end(ctx)
+}
+
+// laneGrace is how long a lane is waited for where the others do not go on: its step may be about to end.
+const laneGrace = 2 * time.Second
+
+// ended waits for done, and where ctx ends, only for the grace.
+func ended(ctx context.Context, done <-chan struct{}, grace time.Duration) bool {
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+	}
+	select {
+	case <-done:
+		return true
+	case <-time.After(grace):
+		return false
+	}
 }
 
 // callers tells whether the lane's steps are taken by the thread that calls Apply. containerd is started by it, and no lane that
@@ -151,6 +174,8 @@ func (r *runner) take(i int, result Result) {
 
 // report lists what was taken, in the plan's order.
 func (r *runner) report() *Report {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	taken := make([]Result, 0, len(r.results))
 	for _, result := range r.results {
 		if result.Outcome != "" {
@@ -161,6 +186,8 @@ func (r *runner) report() *Report {
 }
 
 func (r *runner) end(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.err != nil {
 		return r.err
 	}
