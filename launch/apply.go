@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/dockerlaunch/dockerlaunch/launch/certs"
 )
 
 // Outcome is how a step ended.
@@ -92,6 +94,9 @@ func (s Step) apply(ctx context.Context, r *runner) (result Result) {
 func (r *runner) do(ctx context.Context, a Action) (kept bool, err error) {
 	if _, ok := a.(StartContainerd); ok && r.hooks.StartContainerd != nil {
 		return false, r.hooks.StartContainerd()
+	}
+	if plan, ok := a.(*certs.Plan); ok && r.hooks.MakeCertificates != nil {
+		return r.hooks.MakeCertificates(ctx, plan)
 	}
 	return a.Apply(ctx)
 }

@@ -38,6 +38,8 @@ type DataDisk struct {
 	wait   time.Duration
 	runner storage.Runner
 	notice func(string)
+	// seeded waits for the random number generator.
+	seeded func(context.Context) error
 	// found tells that the data-root lies on a disk.
 	found *bool
 }
@@ -57,6 +59,11 @@ func (d DataDisk) Apply(ctx context.Context) (kept bool, err error) {
 		return false, err
 	}
 	plan := storage.Decide(storage.Request{Spec: spec, FormatBlank: d.Format == "blank", Target: d.Target}, disks)
+	if plan.Action == storage.Format {
+		if err := d.seeded(ctx); err != nil {
+			return false, err
+		}
+	}
 	done, err := storage.Preparer{Runner: d.runner, LoadFilesystem: loadFilesystem}.Apply(ctx, plan)
 	for _, notice := range done.Notices {
 		d.notice(notice)
@@ -88,7 +95,7 @@ func (s *supervisor) disks(ctx context.Context) error {
 	action := DataDisk{
 		Spec: s.config.Data, Format: s.config.Format, Target: dataRoot, wait: dataDiskLimit,
 		runner: programRunner{s.init, []string{"PATH=" + s.config.path()}, s.announce}, found: &onDisk,
-		notice: func(text string) { s.config.log().Warn(text) },
+		notice: func(text string) { s.config.log().Warn(text) }, seeded: s.seeded,
 	}
 	step := Step{Name: "data disk", Why: "images and containers outlive a boot only on a disk", Required: true, Verdict: Do}
 	switch s.config.Data {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dockerlaunch/dockerlaunch/launch/certs"
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 )
 
@@ -81,6 +82,8 @@ type Hooks struct {
 	Observe func(Result)
 	// StartContainerd starts the plan's containerd, on the caller's thread.
 	StartContainerd func() error
+	// MakeCertificates is called in the place of the plan's Apply. It may be nil.
+	MakeCertificates func(ctx context.Context, plan *certs.Plan) (kept bool, err error)
 	// AskVersion begins to ask a dockerd for its version; the channel gives it, or the zero Version. It may be nil.
 	AskVersion func(ctx context.Context, path string) <-chan daemon.Version
 }

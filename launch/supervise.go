@@ -162,7 +162,7 @@ func (s *supervisor) endsBoot(signal unix.Signal) bool {
 }
 
 func (s *supervisor) hooks() Hooks {
-	return Hooks{Observe: s.observe, StartContainerd: s.startContainerd, AskVersion: s.askVersion}
+	return Hooks{Observe: s.observe, StartContainerd: s.startContainerd, MakeCertificates: s.makeCertificates, AskVersion: s.askVersion}
 }
 
 // take applies a plan of the machine's.

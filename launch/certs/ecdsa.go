@@ -6,6 +6,8 @@ import (
 
 	"filippo.io/bigmod"
 	"filippo.io/nistec"
+
+	"github.com/dockerlaunch/dockerlaunch/internal/random"
 )
 
 // order is that of P-256's base point (SEC 2, section 2.4.2).
@@ -59,7 +61,7 @@ func randomScalar() ([]byte, *bigmod.Nat, error) {
 	n := orderModulus()
 	for range 100 { // one in 2^32 is too large
 		b := make([]byte, scalarSize)
-		if _, err := random(b); err != nil {
+		if err := random.Read(b); err != nil {
 			return nil, nil, fmt.Errorf("reading random bytes: %w", err)
 		}
 		if k, err := bigmod.NewNat().SetBytes(b, n); err == nil && k.IsZero() == 0 {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/dockerlaunch/dockerlaunch/internal/random"
 )
 
 const (
@@ -52,7 +54,7 @@ type profile struct {
 // that it has, so that certificates it has issued still lead to it.
 func certificateFor(p profile, subject []byte, key publicKey, w Wanted, from, to time.Time, issuer *certificate, signer *privateKey) (*certificate, error) {
 	serial := make([]byte, 16)
-	if _, err := random(serial); err != nil {
+	if err := random.Read(serial); err != nil {
 		return nil, fmt.Errorf("reading random bytes: %w", err)
 	}
 	// Positive, and always of the same length.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/dockerlaunch/dockerlaunch/internal/random"
 	"golang.org/x/sys/unix"
 )
 
@@ -114,7 +115,7 @@ func eraseMarker(d Disk) (err error) {
 // newUUID makes a random UUID, version 4 of RFC 9562.
 func newUUID() (string, error) {
 	var b [16]byte
-	if _, err := unix.Getrandom(b[:], 0); err != nil {
+	if err := random.Read(b[:]); err != nil {
 		return "", fmt.Errorf("getting random bytes: %w", err)
 	}
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
