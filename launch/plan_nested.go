@@ -123,8 +123,18 @@ func (p *Plan) dataRoot(c Config, e daemon.Effective, root string) {
 	})
 	p.add(Step{
 		Name: "files left empty", Why: "dockerd does not start where a power cut left one of its files empty", Verdict: Do,
-		Action: SetAside{Root: root, Files: []string{"/etc/docker/key.json"}},
+		Action: SetAside{Root: root, Files: besideDataRoot(e)},
 	})
+}
+
+// besideDataRoot lists the files outside of the data-root that keep dockerd from starting where they are empty. A daemon.json that the
+// user names stays: without it dockerd does not start either.
+func besideDataRoot(e daemon.Effective) []string {
+	list := []string{"/etc/docker/key.json"}
+	if path, named := e.Args.ConfigFile(); !named {
+		list = append(list, path)
+	}
+	return list
 }
 
 // networkDefaults is what the daemon's networks are to be like, given the one around it.

@@ -297,3 +297,20 @@ func TestPlanSteps(t *testing.T) {
 		})
 	}
 }
+
+// TestSetAside: what keeps dockerd from starting where it is empty is renamed, but for a configuration that has to be there.
+func TestSetAside(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"dockerd"}, []string{"/etc/docker/key.json", "/etc/docker/daemon.json"}},
+		{[]string{"dockerd", "--config-file=/etc/docker/daemon.json"}, []string{"/etc/docker/key.json"}},
+	} {
+		p := planned(t, Config{Daemon: c.args}, prepared())
+		i := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Name == "files left empty" })
+		if aside, ok := p.Steps[i].Action.(SetAside); !ok || !slices.Equal(aside.Files, c.want) {
+			t.Errorf("%q: %+v, want %q", c.args, p.Steps[i].Action, c.want)
+		}
+	}
+}

@@ -124,8 +124,8 @@ func ReadConfig(r io.Reader) (Config, error) {
 	if i := invalidUTF8(data); i >= 0 {
 		return Config{}, errorAt(data, i, errors.New("invalid UTF-8"))
 	}
-	if len(bytes.TrimSpace(data)) == 0 {
-		return c, nil
+	if len(bytes.Trim(data, "\x00 \t\r\n")) == 0 {
+		return c, nil // of a file that a power cut left full of zeros nothing else is left either
 	}
 	data = append(data, '\n') // so that a word cut off at the end has a place at which it is wrong
 	var object map[string]json.RawMessage

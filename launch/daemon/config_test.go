@@ -216,6 +216,10 @@ func TestLoad(t *testing.T) {
 	if c, err := Load(path, true); err != nil || !c.Found {
 		t.Errorf("an empty file: %+v, %v", c, err)
 	}
+	write(strings.Repeat("\x00", 40))
+	if c, err := Load(path, true); err != nil || !c.Found {
+		t.Errorf("a file that a power cut left full of zeros: %+v, %v", c, err)
+	}
 	write("{\"debug\": true,}")
 	if _, err := Load(path, false); err == nil || err.Error() != "reading "+path+", line 1, column 16: invalid JSON: invalid character '}' looking for beginning of object key string" {
 		t.Errorf("a broken file: %v", err)
