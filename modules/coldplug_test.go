@@ -33,11 +33,11 @@ func coldplugTree(t *testing.T, aliases ...string) *Loader {
 	}
 	hold := make(chan struct{})
 	t.Cleanup(func() { close(hold) })
-	load := func(path, params string) (bool, error) {
+	load := func(path, params string, force int) (bool, error) {
 		if strings.HasSuffix(path, "/slow.ko") {
 			<-hold
 		}
-		return loadFile(path, params)
+		return loadFile(path, params, force)
 	}
 	return &Loader{Index: x, Kernel: Kernel{Sys: sys, Proc: t.TempDir()}, load: load}
 }
@@ -82,7 +82,7 @@ func TestColdplugSkipsBadDrivers(t *testing.T) {
 			"modules.softdep": "softdep other pre: bad\n",
 		}, "")
 		l := coldplugTree(t, "pci:v1d1", "pci:v2d1", "pci:v3d1", "pci:v1d2")
-		l.Index, l.load = x, func(string, string) (bool, error) { return false, nil }
+		l.Index, l.load = x, func(string, string, int) (bool, error) { return false, nil }
 		c := Coldplug{Loader: l, Quiet: 50 * time.Millisecond}
 		var result *ColdplugResult
 		var err error
@@ -101,7 +101,7 @@ func TestColdplugSkipsBadDrivers(t *testing.T) {
 		}
 		// At the end of the time both are told.
 		ctx, cancel := context.WithCancel(t.Context())
-		l.load = func(string, string) (bool, error) {
+		l.load = func(string, string, int) (bool, error) {
 			cancel()
 			<-ctx.Done()
 			return false, nil
@@ -130,7 +130,7 @@ func TestRunsBesideEachOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	w, begun := l.newWork(), make(chan struct{})
-	l.load = func(path, _ string) (bool, error) {
+	l.load = func(path, _ string, _ int) (bool, error) {
 		if strings.HasSuffix(path, "/slow.ko") {
 			begun <- struct{}{}
 		}

@@ -2,26 +2,32 @@ package modules
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
-// initCompressed is MODULE_INIT_COMPRESSED_FILE of finit_module(2), since Linux 5.17.
-const initCompressed = 4
+// The flags of finit_module(2) (include/uapi/linux/module.h); the last since Linux 5.17.
+const (
+	ignoreModversions = 1
+	ignoreVermagic    = 2
+	initCompressed    = 4
+)
 
 // LoadFile loads a module from its file, packed or not, without what it depends on. That it is loaded already is success.
 // The error is a *LoadError where the kernel refused.
 func LoadFile(path, params string) error {
-	_, err := loadFile(path, params)
+	_, err := loadFile(path, params, 0)
 	if errors.Is(err, unix.EEXIST) {
 		return nil
 	}
 	return err
 }
 
-// loadFile also tells whether this process unpacked the file, instead of the kernel.
-func loadFile(path, params string) (unpacked bool, err error) {
+// loadFile also tells whether this process unpacked the file, instead of the kernel. force are flags of finit_module(2),
+// which init_module(2) has not.
+func loadFile(path, params string, force int) (unpacked bool, err error) {
 	f, _, err := openFile(path)
 	if err != nil {
 		return false, err
@@ -35,9 +41,9 @@ func loadFile(path, params string) (unpacked bool, err error) {
 	if n < len(magic) {
 		return false, &os.PathError{Op: "read", Path: path, Err: errors.Join(ErrNotModule, err)}
 	}
-	flags := 0
+	flags := force
 	if packingOf(magic[:]) != plain {
-		flags = initCompressed
+		flags |= initCompressed
 	}
 	err = unix.FinitModule(int(f.Fd()), params, flags)
 	switch {
@@ -45,8 +51,11 @@ func loadFile(path, params string) (unpacked bool, err error) {
 		return false, nil
 	case err == unix.ENOSYS:
 		// Before 3.8, or a filter of system calls that does not know it.
-	case flags == 0 || !mayBeUnpacking(err):
+	case flags&initCompressed == 0 || !mayBeUnpacking(err):
 		return false, fail("finit_module", err)
+	}
+	if force != 0 {
+		return false, fail("finit_module", fmt.Errorf("%w, and the module must be unpacked to be loaded by force", err))
 	}
 	data, err := ReadFile(path)
 	if err != nil {
@@ -55,7 +64,7 @@ func loadFile(path, params string) (unpacked bool, err error) {
 	if err := unix.InitModule(data, params); err != nil {
 		return true, fail("init_module", err)
 	}
-	return flags != 0, nil
+	return flags&initCompressed != 0, nil
 }
 
 // mayBeUnpacking tells errors by which the kernel may mean that it cannot unpack the file, so that it is to be tried
@@ -70,8 +79,10 @@ func mayBeUnpacking(err error) bool {
 }
 
 // Remove removes a module from the kernel. It does not wait for its users: a module in use is a *LoadError with EAGAIN.
-func Remove(name string) error {
-	if err := unix.DeleteModule(name, unix.O_NONBLOCK); err != nil {
+func Remove(name string) error { return remove(name, unix.O_NONBLOCK) }
+
+func remove(name string, flags int) error {
+	if err := unix.DeleteModule(name, flags); err != nil {
 		return &LoadError{Op: "delete_module", Module: name, Err: err}
 	}
 	return nil

@@ -20,7 +20,8 @@ type Loader struct {
 	Parallel int
 
 	// load stands in for loadFile in tests.
-	load func(path, params string) (unpacked bool, err error)
+	load  func(path, params string, force int) (unpacked bool, err error)
+	force int // see loadFile
 }
 
 // Outcome is what became of a Step.
@@ -161,7 +162,7 @@ func (l *Loader) step(s Step, loaded map[string]Presence) (result StepResult) {
 		}
 		begin := time.Now()
 		var err error
-		result.Unpacked, err = load(s.Path, s.Params)
+		result.Unpacked, err = load(s.Path, s.Params, l.force)
 		result.Took = time.Since(begin)
 		switch {
 		case err == nil:

@@ -13,7 +13,7 @@ const unpacksVar = "MODULES_TEST_KERNEL_UNPACKS"
 func inMachinePacked(t *testing.T) {
 	for _, suffix := range []string{"", ".xz", ".zst", ".gz"} {
 		path := "/packed/dummy.ko" + suffix
-		unpacked, err := loadFile(path, "numdummies=3")
+		unpacked, err := loadFile(path, "numdummies=3", 0)
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 			continue

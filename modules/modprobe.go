@@ -93,8 +93,15 @@ func (m *modprobe) say(format string, args ...any) {
 	}
 }
 
+func (m *modprobe) configDirs() []string {
+	if m.config == nil {
+		return ConfigDirs()
+	}
+	return m.config
+}
+
 func (m *modprobe) open() (*Index, error) {
-	o := Options{Release: m.release, ConfigDirs: m.config, mapped: true}
+	o := Options{Release: m.release, ConfigDirs: m.configDirs(), mapped: true}
 	if m.dir != "" {
 		dir, err := filepath.Abs(m.dir)
 		if err != nil {
@@ -110,14 +117,21 @@ func (m *modprobe) open() (*Index, error) {
 	return Open(o)
 }
 
-// withoutIndex leaves the work to the kernel.
+// withoutIndex leaves the work to the kernel, but for what is in a file.
 func (m *modprobe) withoutIndex(why error) int {
 	status := 0
-	names := m.args
+	m.index = &Index{Config: ReadConfig(m.configDirs()), records: scanned{}}
+	names, params := m.args, ""
 	if !m.all {
-		names = names[:1]
+		names, params = m.args[:1], joinParams(m.args[1:])
 	}
 	for _, name := range names {
+		if isPath(name) && !m.remove {
+			if m.insertName(name, params) != nil {
+				status = 1
+			}
+			continue
+		}
 		presence, err := m.kernel.Has(name)
 		if err == nil && presence == Absent && m.mayAsk() && !m.byKernel && !m.kernel.startedByKernel() {
 			if err = Request(name); err == nil {
@@ -137,13 +151,17 @@ func (m *modprobe) mayAsk() bool {
 	return !m.remove && !m.resolve && !m.showDepends && !m.dryRun && m.dir == "" && m.release == ""
 }
 
-func (m *modprobe) notFound(name string) error {
-	m.say("FATAL: Module %s not found in directory %s", name, m.index.Dir)
+func (m *modprobe) notFound(name, where string) error {
+	level := "FATAL"
+	if m.all {
+		level = "WARNING" // the others are tried all the same
+	}
+	m.say("%s: Module %s not found%s", level, name, where)
 	return ErrNotFound
 }
 
 func (m *modprobe) insertName(name, params string) error {
-	found, err := m.index.Lookup(name)
+	found, err := m.lookup(name)
 	if err != nil {
 		m.say("FATAL: %v", err)
 		return err
@@ -152,7 +170,7 @@ func (m *modprobe) insertName(name, params string) error {
 		if command := commandFor(m.index.Config.Install, Normalize(name)); command != "" && !m.ignoreCommands {
 			return m.commandOnly(name, command, params)
 		}
-		return m.notFound(name)
+		return m.notFound(name, " in directory "+m.index.Dir)
 	}
 	var errs []error
 	for _, module := range found {
@@ -164,6 +182,21 @@ func (m *modprobe) insertName(name, params string) error {
 	}
 	return errors.Join(errs...)
 }
+
+// lookup finds the modules behind a name, or the one in a file, which has the dependencies of the index's of its name.
+func (m *modprobe) lookup(name string) ([]Module, error) {
+	if !isPath(name) {
+		return m.index.Lookup(name)
+	}
+	_, err := os.Stat(name)
+	if err == nil && name[0] == '.' {
+		name, err = filepath.Abs(name)
+	}
+	return []Module{{Name: NameOf(name), Path: name}}, err
+}
+
+// isPath tells the file of a module, as kmod does, from an alias, which may have a slash in it, too.
+func isPath(name string) bool { return strings.HasPrefix(name, "/") || strings.HasPrefix(name, "./") }
 
 // commandOnly is for a name that is nothing but an install command.
 func (m *modprobe) commandOnly(name, command, params string) error {
@@ -193,6 +226,15 @@ func (m *modprobe) insert(module Module, params string) error {
 	if m.index.blacklisted(module, how) {
 		return nil
 	}
+	if module.Path == "" && !module.Builtin {
+		// An alias of the configuration that leads nowhere. "alias NAME off" is one, too.
+		if command := commandFor(m.index.Config.Install, module.Name); command != "" && !m.ignoreCommands {
+			return m.commandOnly(module.Name, command, params)
+		}
+		if m.showDepends || m.dryRun {
+			return nil
+		}
+	}
 	var loaded map[string]Presence // which does not matter for what it depends on
 	if !m.showDepends {
 		var err error
@@ -220,13 +262,15 @@ func (m *modprobe) insert(module Module, params string) error {
 		return nil
 	}
 	m.stdout.Flush() // before what may take long; its error stays for the end
-	loader := Loader{Index: m.index, Kernel: m.kernel}
+	loader := Loader{Index: m.index, Kernel: m.kernel, force: m.force}
 	results, err := loader.Run(context.Background(), plan)
 	for _, r := range results {
 		var command *CommandError
 		switch {
-		case r.Outcome == ByCommand && errors.As(r.Err, &command) && command.disables() && r.Asked:
-			return nil
+		case r.Outcome == ByCommand && errors.As(r.Err, &command) && command.disables():
+			if r.Asked {
+				return nil
+			}
 		case r.Outcome == ByCommand, r.Outcome == Failed && r.Required:
 			m.say("ERROR: could not insert '%s': %v", r.Name, r.Err)
 		}

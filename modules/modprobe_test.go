@@ -2,7 +2,10 @@ package modules
 
 import (
 	"bytes"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,6 +29,10 @@ func TestParseFlags(t *testing.T) {
 		{"--dirname=/x --set-version 2 --show-dep z", flags{dir: "/x", release: "2", showDepends: true, args: []string{"z"}}, ""},
 		{"--remove-h -w5 z", flags{holders: true, wait: 5, args: []string{"z"}}, ""},
 		{"-C a -C b -Rirsv - z", flags{config: []string{"a", "b"}, resolve: true, ignoreCommands: true, remove: true, verbose: true, args: []string{"-", "z"}}, ""},
+		{"-f x", flags{force: 3, forceRemove: true, args: []string{"x"}}, ""},
+		{"--force-v --force-m x", flags{force: 3, args: []string{"x"}}, ""},
+		{"--force x", flags{force: 3, forceRemove: true, args: []string{"x"}}, ""},
+		{"--force- x", flags{}, "ambiguous"},
 		{"-Z", flags{}, "invalid option -- 'Z'"},
 		{"--frob", flags{}, "unrecognized option '--frob'"},
 		{"--re x", flags{}, "ambiguous"},
@@ -73,7 +80,27 @@ install loop /bin/echo loop $CMDLINE_OPTS
 install only_a_command /bin/echo hello
 blacklist e1000
 softdep bridge pre: veth post: dummy
+alias to-nowhere no-such-module
+alias to-off off
+alias to-alias my-alias
+alias to-command nothing-but-a-command
+install nothing-but-a-command /bin/echo $CMDLINE_OPTS
+install nf_conntrack /bin/true
+frobnicate the module
+alias
 `)
+	file := filepath.Join(config, "nf-nat.ko.xz")
+	data, err := os.ReadFile(filepath.Join(k.Modules, "kernel/net/netfilter/nf_nat.ko.xz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, file, string(data))
+	if err := os.Symlink("nowhere", config+"/dangling.conf"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(".", config+"/folder.conf"); err != nil {
+		t.Fatal(err)
+	}
 	for _, args := range []string{
 		"-D overlay", "-D my-alias", "-D my_alias", "-D overlay redirect_dir=on", "-D overlay a=b c", "-D loop max_loop=3", "-i -D loop",
 		"-D bridge", "-D -a bridge loop overlay", "-D nothing", "-q -D nothing", "-a -D nothing overlay", "-R my-alias", "-R nothing",
@@ -82,6 +109,11 @@ softdep bridge pre: veth post: dummy
 		"-n -r dummy", "-r --first-time dummy", "-Z", "--frob", "", "-S", "-D", "-D crc32c", "-D crypto-crc32c", "-D symbol:nf_nat_setup_info",
 		"-D 'overlay'", "-D -- overlay", "-D overlay --", "-D kernel/fs/overlayfs/overlay.ko.xz",
 		"-D option_that_has=equals", "-D net-pf-10", "-D binfmt-misc", "-D fuse", "-n -v -a veth dummy",
+		"-n to-nowhere", "-D to-nowhere", "-nv to-off", "-D to-off", "-n to-alias", "-D to-alias", "-R to-alias", "-R to-off", "-r to-off",
+		"-r --first-time to-nowhere", "-a -D to-off overlay", "-n --first-time to-off", "-D to-command a=b", "-i -D to-command", "-D nf_nat",
+		"-nv nf_nat", "-a -r -n nothing", "-f -nv dummy", "--force-vermagic -nv dummy", "-D " + file, "-nv " + file + " a=b",
+		"-R " + file, "-a -D dummy " + file, "-r -n " + file, "-D /nowhere.ko", "-n -v x/y", "-q -D /nowhere.ko", "-q -Z",
+		"-C " + config + " -D e1000",
 	} {
 		flags := append([]string{"-d", root, "-S", k.Release, "-C", conf}, strings.Fields(args)...)
 		var out, errs, wantOut, wantErrs bytes.Buffer
@@ -101,6 +133,11 @@ softdep bridge pre: veth post: dummy
 		if (errs.Len() == 0) != (wantErrs.Len() == 0) {
 			t.Errorf("modprobe %s says %q, kmod's %q", args, errs.String(), wantErrs.String())
 		}
+		for _, level := range []string{"FATAL: ", "WARNING: Module", "invalid option"} {
+			if strings.Contains(errs.String(), level) != strings.Contains(wantErrs.String(), level) {
+				t.Errorf("modprobe %s says %q, kmod's %q", args, errs.String(), wantErrs.String())
+			}
+		}
 	}
 }
 
@@ -111,4 +148,48 @@ func sortedLines(text string) string {
 		lines = append(lines, strings.TrimRight(line, " \n"))
 	}
 	return strings.Join(sortedSet(lines), "\n")
+}
+
+func TestSplitOptions(t *testing.T) {
+	for text, want := range map[string][]string{
+		"": nil, "  ": nil, "-q": {"-q"}, " -C '/a b' \t-v ": {"-C", "/a b", "-v"}, `-C"/a b"c "" 'x"y'`: {"-C/a bc", "", `x"y`},
+		`-C "open `: {"-C", "open "},
+	} {
+		if got := SplitOptions(text); !slices.Equal(got, want) {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+}
+
+// MODPROBE_OPTIONS comes before the arguments, as with kmod's.
+func TestModprobeOptions(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"/lib/modules/1", "/a conf"} {
+		if err := os.MkdirAll(root+name, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeFile(t, root+"/lib/modules/1/modules.dep", "m.ko:\n")
+	writeFile(t, root+"/a conf/a.conf", "alias of-it m\n")
+	program := filepath.Join(t.TempDir(), "modprobe")
+	if out, err := exec.Command("go", "build", "-o", program, "./testdata/modprobe").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for options, ok := range map[string]bool{"-C '" + root + "/a conf' -D": true, "-D": false, "-Z": false} {
+		cmd := exec.Command(program, "-d", root, "-S", "1", "of-it")
+		cmd.Env = append(os.Environ(), "MODPROBE_OPTIONS="+options)
+		out, err := cmd.CombinedOutput()
+		if (err == nil) != ok || ok && !strings.Contains(string(out), "m.ko") {
+			t.Errorf("with %s: %v\n%s", options, err, out)
+		}
+	}
+}
+
+// Without any folder of modules the one in a file is still found.
+func TestModprobePathWithoutIndex(t *testing.T) {
+	file := writeFile(t, t.TempDir()+"/my-own.ko", "")
+	var out, errs bytes.Buffer
+	if status := Modprobe([]string{"-S", "no-such-release", "-n", "-v", file, "a=b c"}, &out, &errs); status != 0 || out.String() != "insmod "+file+" a=\"b c\"\n" {
+		t.Errorf("%d %q %q", status, out.String(), errs.String())
+	}
 }

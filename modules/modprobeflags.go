@@ -10,14 +10,16 @@ import (
 type flags struct {
 	all, remove, holders, resolve, firstTime, ignoreCommands, blacklist bool
 	showDepends, dryRun, quiet, verbose, version, help                  bool
+	forceRemove                                                         bool
+	force                                                               int // see loadFile
 	wait                                                                int // milliseconds
 	config                                                              []string
 	dir, release                                                        string
 	args                                                                []string
 }
 
-// longFlags are the long names of flags; those with "=" take a value. Unknown to this program, and refused: --force and what
-// prints symbol versions, because who needs those has a machine with kmod.
+// longFlags are the long names of flags; those with "=" take a value. What prints the configuration and symbol versions is
+// unknown to this program, and refused, because who needs that has a machine with kmod.
 var longFlags = [...]struct {
 	name   string
 	letter byte
@@ -25,11 +27,11 @@ var longFlags = [...]struct {
 	{"all", 'a'}, {"remove", 'r'}, {"remove-dependencies", 'H'}, {"remove-holders", 'H'}, {"wait=", 'w'}, {"resolve-alias", 'R'},
 	{"first-time", 'F'}, {"ignore-install", 'i'}, {"ignore-remove", 'i'}, {"use-blacklist", 'b'}, {"show-depends", 'D'},
 	{"dry-run", 'n'}, {"show", 'n'}, {"config=", 'C'}, {"dirname=", 'd'}, {"set-version=", 'S'}, {"syslog", 's'}, {"quiet", 'q'},
-	{"verbose", 'v'}, {"version", 'V'}, {"help", 'h'},
+	{"verbose", 'v'}, {"force", 'f'}, {"force-vermagic", 'M'}, {"force-modversion", 'm'}, {"version", 'V'}, {"help", 'h'},
 }
 
 const (
-	plainFlags = "aribDnRsqvVh"
+	plainFlags = "aribfDnRsqvVh"
 	valueFlags = "wCdS"
 )
 
@@ -87,6 +89,34 @@ func parseFlags(args []string) (*flags, error) {
 	return f, nil
 }
 
+// SplitOptions splits the value of the environment variable MODPROBE_OPTIONS into arguments, which modprobe(8) puts before its
+// own: at blanks outside single and double quotes, which are taken away.
+func SplitOptions(text string) []string {
+	var words []string
+	var word []byte
+	var quote byte
+	begun := false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quote == 0 && (c == ' ' || c == '\t'):
+			if begun {
+				words = append(words, string(word))
+			}
+			word, begun = word[:0], false
+		case quote == 0 && (c == '"' || c == '\''):
+			quote, begun = c, true
+		case c == quote:
+			quote = 0
+		default:
+			word, begun = append(word, c), true
+		}
+	}
+	if begun {
+		words = append(words, string(word))
+	}
+	return words
+}
+
 // findLong finds a long flag by its name or an unambiguous beginning of it.
 func findLong(name string) (letter byte, takes bool, err error) {
 	found := map[byte]bool{}
@@ -124,6 +154,12 @@ func (f *flags) set(letter byte, value string) error {
 			return fmt.Errorf("unexpected wait value '%s'", value)
 		}
 		f.wait = n
+	case 'f':
+		f.force, f.forceRemove = ignoreModversions|ignoreVermagic, true
+	case 'M':
+		f.force |= ignoreVermagic
+	case 'm':
+		f.force |= ignoreModversions
 	case 'R':
 		f.resolve = true
 	case 'F':
@@ -156,7 +192,7 @@ func (f *flags) set(letter byte, value string) error {
 }
 
 const modprobeUsage = `Usage:
-	modprobe [options] [-i] [-b] NAME [PARAMETER=VALUE...]
+	modprobe [options] [-i] [-b] NAME|/FILE|./FILE [PARAMETER=VALUE...]
 	modprobe [options] -a [-i] [-b] NAME...
 	modprobe [options] -r [-i] NAME...
 	-a, --all            all arguments are names
@@ -167,6 +203,9 @@ const modprobeUsage = `Usage:
 	-i, --ignore-install, --ignore-remove
 	                     pay no heed to install and remove commands; none is ever run
 	-b, --use-blacklist  apply the blacklist to names, too, not only to aliases
+	-f, --force          load a module of another kernel's (--force-vermagic), with
+	                     other symbols (--force-modversion); with -r, remove
+	                     one that knows no way to be removed
 	-R, --resolve-alias  print the modules behind a name
 	-D, --show-depends   print what would be loaded
 	-n, --dry-run        change nothing

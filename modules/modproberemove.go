@@ -18,8 +18,7 @@ func (m *modprobe) removeName(name string) error {
 		return err
 	}
 	if len(found) == 0 {
-		m.say("FATAL: Module %s not found.", name)
-		return ErrNotFound
+		return m.notFound(name, ".")
 	}
 	m.begun = map[string]bool{}
 	for _, module := range found {
@@ -151,9 +150,13 @@ func (m *modprobe) delete(name string) error {
 		return nil
 	}
 	m.stdout.Flush() // before what may take long; its error stays for the end
+	flags := unix.O_NONBLOCK
+	if m.forceRemove {
+		flags |= unix.O_TRUNC // delete_module(2); for kernels with CONFIG_MODULE_FORCE_UNLOAD
+	}
 	end := time.Now().Add(time.Duration(m.wait) * time.Millisecond)
 	for {
-		err := Remove(name)
+		err := remove(name, flags)
 		switch {
 		case err == nil:
 			return nil

@@ -5,4 +5,6 @@ import (
 	"os"
 )
 
-func main() { os.Exit(modules.Modprobe(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	os.Exit(modules.Modprobe(append(modules.SplitOptions(os.Getenv("MODPROBE_OPTIONS")), os.Args[1:]...), os.Stdout, os.Stderr))
+}
