@@ -9,6 +9,7 @@ import (
 
 	"github.com/dockerlaunch/dockerlaunch/launch/certs"
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
+	"github.com/dockerlaunch/dockerlaunch/launch/iptables"
 )
 
 // Lane is a sequence of steps. The steps of a lane are taken in order, the lanes beside each other.
@@ -110,12 +111,12 @@ func (p *Plan) Apply(ctx context.Context, hooks Hooks) (*Report, error) {
 		r.lane(ctx, l.Name)
 	}
 	for _, l := range infos {
-		if !l.Name.callers() {
+		if !p.callers(l.Name) {
 			go take(l)
 		}
 	}
 	for _, l := range infos {
-		if l.Name.callers() {
+		if p.callers(l.Name) {
 			take(l)
 		}
 	}
@@ -145,9 +146,21 @@ func ended(ctx context.Context, done <-chan struct{}, grace time.Duration) bool 
 	}
 }
 
-// callers tells whether the lane's steps are taken by the thread that calls Apply. containerd is started by it, and no lane that
-// leads there is worth the switch to another thread, which takes as long as ten steps.
-func (l Lane) callers() bool { return l == LaneSystem || l == LaneModules || l == LaneContainerd }
+// callers tells whether a lane's steps are taken by the thread that calls Apply. containerd is started by it, and a lane that leads
+// there is not worth the switch to another thread, which takes as long as ten steps, unless it loads modules: what does not come
+// back from that is to hold up nobody.
+func (p *Plan) callers(l Lane) bool {
+	switch l {
+	case LaneSystem, LaneContainerd:
+		return true
+	case LaneModules:
+		return !slices.ContainsFunc(p.Steps, func(s Step) bool {
+			_, asks := s.Action.(iptables.Fallback)
+			return s.lane() == LaneModules && s.Action != nil && !asks
+		})
+	}
+	return false
+}
 
 // lane takes the steps of one lane. A panic of an action is its step's error; see Step.apply.
 func (r *runner) lane(ctx context.Context, lane Lane) {

@@ -27,14 +27,20 @@ func TestApplyEnds(t *testing.T) {
 		name string
 		// fails is a required step that is refused, in place of a request.
 		fails bool
-	}{{"a request", false}, {"a failure", true}} {
+		lane  Lane
+	}{
+		{"a request", false, LaneCertificates}, {"a failure", true, LaneCertificates},
+		{"a request while a module is loaded", false, LaneModules}, {"a failure while a module is loaded", true, LaneModules},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				until := make(chan struct{})
-				p := &Plan{Habitat: host.Machine, lane: LaneCertificates}
+				p := &Plan{Habitat: host.Machine, lane: c.lane}
 				p.add(Step{Name: "stuck", Required: true, Verdict: Do, Action: stuckAction{until}})
 				p.lane = LaneKernel // which waits for the lane of the caller
 				p.add(Step{Name: "behind", Verdict: Keep})
+				p.lane = LaneContainerd // which is the caller's too
+				p.add(Step{Name: "last", Verdict: Keep})
 				p.lane = LaneSystem
 				if c.fails {
 					p.add(Step{Name: "fails", Required: true, Verdict: Refuse, Note: "no"})
