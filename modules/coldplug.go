@@ -53,7 +53,7 @@ func (e *UnfinishedError) Unwrap() error { return e.Err }
 // all others are loaded. The result is valid as with no error.
 func (c *Coldplug) Run(ctx context.Context) (*ColdplugResult, error) {
 	p := plug{
-		Coldplug: c, result: &ColdplugResult{}, seen: map[string]bool{}, tried: map[string]bool{}, told: map[string]bool{},
+		Coldplug: c, result: &ColdplugResult{}, seen: map[string]bool{}, tried: map[string]bool{},
 		work: c.Loader.newWork(), done: make(chan loadedBatch),
 	}
 	if p.Quiet == 0 {
@@ -84,13 +84,11 @@ type plug struct {
 	busy   int // batches
 	done   chan loadedBatch
 	errs   []error
-	told   map[string]bool // their texts
 }
 
-// fail notes an error, after which the other devices get their drivers all the same. Many may have the same reason.
+// fail notes an error, after which the other devices get their drivers all the same. Many in a row may have the same reason.
 func (p *plug) fail(err error) {
-	if text := err.Error(); !p.told[text] {
-		p.told[text] = true
+	if last := len(p.errs) - 1; last < 0 || p.errs[last].Error() != err.Error() {
 		p.errs = append(p.errs, err)
 	}
 }

@@ -22,7 +22,7 @@ var ErrTooLarge = errors.New("larger than a kernel module can be")
 
 // ReadFile reads a module and unpacks it where it is packed with xz, zstd or gzip, whatever the file is called.
 func ReadFile(path string) ([]byte, error) {
-	data, err := readBounded(path)
+	data, err := readMost(path, maxModule, ErrTooLarge)
 	if err != nil {
 		return nil, err
 	}
@@ -31,23 +31,6 @@ func ReadFile(path string) ([]byte, error) {
 		return nil, &os.PathError{Op: "unpack", Path: path, Err: err}
 	}
 	return data, nil
-}
-
-func readBounded(path string) ([]byte, error) {
-	f, size, err := openFile(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if size > maxModule {
-		return nil, &os.PathError{Op: "read", Path: path, Err: ErrTooLarge}
-	}
-	data := make([]byte, 0, size+1)
-	buf := bytes.NewBuffer(data)
-	if _, err := buf.ReadFrom(io.LimitReader(f, maxModule)); err != nil {
-		return nil, err
-	}
-	return buf.Bytes(), nil
 }
 
 // packing is how a file is packed, by its first bytes.

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -150,17 +149,6 @@ func sortedLines(text string) string {
 	return strings.Join(sortedSet(lines), "\n")
 }
 
-func TestSplitOptions(t *testing.T) {
-	for text, want := range map[string][]string{
-		"": nil, "  ": nil, "-q": {"-q"}, " -C '/a b' \t-v ": {"-C", "/a b", "-v"}, `-C"/a b"c "" 'x"y'`: {"-C/a bc", "", `x"y`},
-		`-C "open `: {"-C", "open "},
-	} {
-		if got := SplitOptions(text); !slices.Equal(got, want) {
-			t.Errorf("%q: %q", text, got)
-		}
-	}
-}
-
 // MODPROBE_OPTIONS comes before the arguments, as with kmod's.
 func TestModprobeOptions(t *testing.T) {
 	root := t.TempDir()
@@ -175,7 +163,7 @@ func TestModprobeOptions(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", program, "./testdata/modprobe").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for options, ok := range map[string]bool{"-C '" + root + "/a conf' -D": true, "-D": false, "-Z": false} {
+	for options, ok := range map[string]bool{`-C "` + root + `/a conf" -D`: true, "-D": false, "-Z": false} {
 		cmd := exec.Command(program, "-d", root, "-S", "1", "of-it")
 		cmd.Env = append(os.Environ(), "MODPROBE_OPTIONS="+options)
 		out, err := cmd.CombinedOutput()

@@ -90,32 +90,8 @@ func parseFlags(args []string) (*flags, error) {
 }
 
 // SplitOptions splits the value of the environment variable MODPROBE_OPTIONS into arguments, which modprobe(8) puts before its
-// own: at blanks outside single and double quotes, which are taken away.
-func SplitOptions(text string) []string {
-	var words []string
-	var word []byte
-	var quote byte
-	begun := false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case quote == 0 && (c == ' ' || c == '\t'):
-			if begun {
-				words = append(words, string(word))
-			}
-			word, begun = word[:0], false
-		case quote == 0 && (c == '"' || c == '\''):
-			quote, begun = c, true
-		case c == quote:
-			quote = 0
-		default:
-			word, begun = append(word, c), true
-		}
-	}
-	if begun {
-		words = append(words, string(word))
-	}
-	return words
-}
+// own. Double quotes keep blanks in a word that they stand around; others stay what they are, unlike with kmod's modprobe.
+func SplitOptions(text string) []string { return splitCommandLine(text) }
 
 // findLong finds a long flag by its name or an unambiguous beginning of it.
 func findLong(name string) (letter byte, takes bool, err error) {

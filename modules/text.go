@@ -52,15 +52,18 @@ func openFile(path string) (*os.File, int64, error) {
 }
 
 // readBytes reads a whole file of at most maxText bytes.
-func readBytes(path string) ([]byte, error) {
+func readBytes(path string) ([]byte, error) { return readMost(path, maxText, unix.EFBIG) }
+
+// readMost reads a whole file of at most so many bytes.
+func readMost(path string, most int, tooLarge error) ([]byte, error) {
 	fail := func(op string, err error) ([]byte, error) { return nil, &fs.PathError{Op: op, Path: path, Err: err} }
 	fd, size, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	if size > maxText {
-		return fail("read", unix.EFBIG)
+	if size > int64(most) {
+		return fail("read", tooLarge)
 	}
 	data := make([]byte, 0, max(size+1, 4<<10)) // files of /proc say that they are empty
 	for {
@@ -74,8 +77,8 @@ func readBytes(path string) ([]byte, error) {
 		if n == 0 {
 			return data, nil
 		}
-		if data = data[:len(data)+n]; len(data) > maxText {
-			return fail("read", unix.EFBIG)
+		if data = data[:len(data)+n]; len(data) > most {
+			return fail("read", tooLarge)
 		}
 	}
 }
