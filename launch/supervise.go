@@ -32,6 +32,8 @@ const (
 	containerdLimit = time.Minute
 	// containerdStopLimit bounds the wait for containerd's end, which takes milliseconds where nothing is stuck.
 	containerdStopLimit = 10 * time.Second
+	// killLimit bounds the wait for the end of a daemon that was killed. What lasts longer is in the kernel's hands.
+	killLimit = 2 * time.Second
 )
 
 // settleAfter is when, after the daemon was started, that is done which can wait: its start and containerd's need the processors
@@ -285,6 +287,10 @@ func (s *supervisor) killDaemon() error {
 	}
 	if err := process.Signal(unix.SIGKILL); err != nil && !errors.Is(err, pidone.ErrEnded) {
 		return fmt.Errorf("stopping %s: %w", s.plan.Command.Path, err)
+	}
+	select {
+	case <-process.Done():
+	case <-time.After(killLimit):
 	}
 	return nil
 }
