@@ -16,6 +16,9 @@
 // What the kernel refuses is a *LoadError, which says what the errno means for a module. A module that is being loaded cannot
 // be called back: where a context ends first, the functions return without it, and a goroutine of theirs waits on.
 //
+// A line or a file that is wrong costs what it says and no more: it is skipped, and told in Config.Problems. No pipe or device
+// in the place of a file is waited for or read, and no file beyond a size that none of its kind has.
+//
 // The package logs nothing, reads no environment, starts no program and keeps no state of its own. An "install" or "remove"
 // command in the configuration is reported, never run.
 package modules

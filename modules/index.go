@@ -31,8 +31,9 @@ type Options struct {
 	mapped bool // see openTrie
 }
 
-// Index knows the modules of one kernel: depmod's files, of which it reads what kmod does and else the text, or what the modules say of themselves where depmod never ran, and
-// the configuration.
+// Index knows the modules of one kernel and the configuration of modprobe. It reads depmod's files: those that kmod's modprobe
+// reads, modules.dep.bin and its like, or the text of the same where they are missing. Where depmod never ran, it goes by what
+// the modules say of themselves.
 type Index struct {
 	// Dir is the folder, /lib/modules/RELEASE.
 	Dir string
@@ -48,7 +49,8 @@ type Index struct {
 	builtinAliases func() (*aliasTable, error)
 }
 
-// Open reads the index of a kernel. Without a modules.dep it reads every module there is, which takes seconds.
+// Open reads the index of a kernel. Without a modules.dep it reads every module there is, which takes seconds. What it had to
+// skip on the way, in modprobe.d or of such modules, is no error: it is in Config.Problems, for the caller to tell.
 func Open(o Options) (*Index, error) {
 	dir, err := findDir(o)
 	if err != nil {

@@ -11,6 +11,12 @@ import (
 
 // The applet, as programs call it.
 func inMachineModprobe(t *testing.T) {
+	data, err := os.ReadFile("/packed/dummy.ko")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As if it were built for another kernel.
+	other := writeFile(t, filepath.Join(t.TempDir(), "dummy.ko"), strings.Replace(string(data), "vermagic=6", "vermagic=9", 1))
 	for _, c := range []struct {
 		args   string
 		status int
@@ -29,6 +35,14 @@ func inMachineModprobe(t *testing.T) {
 		{"dummy numdummies=2", 0, []string{"dummy"}, nil},
 		{"-r xt_conntrack", 1, []string{"xt_conntrack"}, nil}, // iptables uses it
 		{"dummy no_such_parameter=1", 0, nil, nil},            // it is loaded already
+		{"-r dummy", 0, nil, []string{"dummy"}},
+		{other, 1, nil, []string{"dummy"}},
+		{"--force-modversion " + other, 1, nil, []string{"dummy"}},
+		{"--force-vermagic " + other, 0, []string{"dummy"}, nil},
+		{"-f -r dummy", 0, nil, []string{"dummy"}},
+		{"-f " + other, 0, []string{"dummy"}, nil},
+		{"-r dummy", 0, nil, []string{"dummy"}},
+		{"/packed/dummy.ko numdummies=2", 0, []string{"dummy"}, nil},
 	} {
 		var out strings.Builder
 		status := Modprobe(strings.Fields(c.args), &out, &out)

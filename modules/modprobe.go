@@ -15,9 +15,17 @@ import (
 )
 
 // Modprobe is the program modprobe: args are its arguments without its name, and the result is its exit status, 0 or 1 as
-// kmod's. The kernel runs it as "modprobe -q -- NAME" (kernel/module/kmod.c), dockerd as "modprobe -va NAME...". It differs
-// from kmod's in three things: install and remove commands are reported and not run, a folder of modules without indexes
-// will do, and where there is no folder at all the kernel is asked with Request, unless it was the kernel that asked.
+// kmod's. The kernel runs it as "modprobe -q -- NAME" (kernel/module/kmod.c), dockerd as "modprobe -va NAME...". It reads no
+// environment: put what SplitOptions makes of MODPROBE_OPTIONS before the arguments.
+//
+// Beyond kmod's it takes a folder of modules without indexes, and where there is no folder at all it asks the kernel with
+// Request, unless it was the kernel that asked. It falls short of kmod's in these:
+//   - install and remove commands are reported and not run; one that does nothing, as /bin/true, keeps a module from being loaded;
+//   - --showconfig, --show-modversions, --dump-modversions and --show-exports are refused as options that it does not know, and
+//     so is --show-config;
+//   - --syslog is taken, and messages go to standard error all the same;
+//   - --force and its parts need a kernel that unpacks modules itself, or modules that are not packed;
+//   - its messages have the same levels, and other words.
 func Modprobe(args []string, stdout, stderr io.Writer) int {
 	out := bufio.NewWriter(stdout)
 	m := modprobe{stdout: out, stderr: stderr, byKernel: slices.Equal(args[:min(2, len(args))], []string{"-q", "--"})}

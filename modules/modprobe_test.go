@@ -1,7 +1,10 @@
 package modules
 
 import (
+	"bufio"
 	"bytes"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -170,6 +173,20 @@ func TestModprobeOptions(t *testing.T) {
 		if (err == nil) != ok || ok && !strings.Contains(string(out), "m.ko") {
 			t.Errorf("with %s: %v\n%s", options, err, out)
 		}
+	}
+}
+
+// An install command that does nothing is a way to keep a dependency out, and no mistake.
+func TestModprobeDisabledDependency(t *testing.T) {
+	x := tree(t, map[string]string{"modules.dep": "a.ko: b.ko c.ko\nb.ko:\nc.ko:\n",
+		"etc/modprobe.d/x.conf": "install b /bin/true\ninstall c /bin/echo c\n"}, "")
+	var errs bytes.Buffer
+	m := modprobe{flags: &flags{}, index: x, stdout: bufio.NewWriter(io.Discard), stderr: &errs, kernel: Kernel{Proc: t.TempDir(), Sys: t.TempDir()}}
+	if err := m.insertName("a", ""); !errors.Is(err, os.ErrNotExist) { // there is no such file
+		t.Error(err)
+	}
+	if text := errs.String(); strings.Contains(text, "'b'") || !strings.Contains(text, "'c'") || !strings.Contains(text, "'a'") {
+		t.Errorf("%s", text)
 	}
 }
 
