@@ -83,6 +83,9 @@ func (f *Fatal) Recover() {
 // End is the end. In a container the process exits with the status, on a machine it never returns. A second call, from another
 // goroutine, waits for ever beside the first.
 func (f *Fatal) End(cause error, status int) {
+	if cause == nil {
+		cause = errors.New("the launcher has come to its end")
+	}
 	if f.ended.Swap(true) {
 		f.tell("and then: " + cause.Error())
 		f.forever(nil)

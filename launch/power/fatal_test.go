@@ -118,6 +118,14 @@ func TestFatal(t *testing.T) {
 	}
 }
 
+// TestFatalWithoutCause: who ends without an error has made a mistake, and yet ends like all others.
+func TestFatalWithoutCause(t *testing.T) {
+	did, told := end(t, &Fatal{Panic: Panic{-1, true}}, nil)
+	if strings.Join(did, " ") != "sync reboot" || told[0] != "cannot go on: the launcher has come to its end" {
+		t.Errorf("did %q, told %q", did, told)
+	}
+}
+
 func TestFatalStopsWhatRuns(t *testing.T) {
 	stopped := false
 	f := &Fatal{Panic: Panic{-1, true}, Stop: func(context.Context) { stopped = true; panic("and this breaks too") }}
