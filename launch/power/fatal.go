@@ -54,12 +54,16 @@ type Fatal struct {
 	// Panic decides; where it is not given, the machine reboots after the count-down. With panic=0 it stays until it is asked
 	// to go by a signal.
 	Panic Panic
+	// FindPanic, where it is not nil, gives Panic at the end: so that there is an end before /proc could be read.
+	FindPanic func() Panic
 	// Countdown is used where Panic is not given, 10 s where zero.
 	Countdown time.Duration
 	// Then is what ends the machine, Reboot where empty.
 	Then Action
 	// Signals cut the count-down short, and choose the action by Request. It may be nil.
 	Signals <-chan unix.Signal
+	// Asked does the same for buttons, and for signals that another goroutine took. It may be nil.
+	Asked <-chan Action
 	// Tell shows a message on the console and in the kernel's log, whatever their verbosity. It must not wait without a bound.
 	Tell func(text string)
 	// Stop stops what runs before the end: Quiesce with the caller's steps. StopLimit bounds it, three minutes where zero.
@@ -109,6 +113,7 @@ func (f *Fatal) End(cause error, status int) {
 func (f *Fatal) machine(cause error) {
 	f.system = f.system.complete()
 	f.tell("cannot go on: " + cause.Error())
+	f.findPanic()
 	action := f.Then
 	if !action.Out() {
 		action = Reboot
@@ -122,6 +127,16 @@ func (f *Fatal) machine(cause error) {
 	}
 	f.tell("nothing ends this machine: turn it off")
 	f.forever(nil)
+}
+
+func (f *Fatal) findPanic() {
+	defer func() {
+		// What panic= says is not worth the end: then it counts as not given.
+		_ = recover()
+	}()
+	if f.FindPanic != nil {
+		f.Panic = f.FindPanic()
+	}
 }
 
 // countdown waits as long as panic= says, and returns what is to be done.
@@ -151,6 +166,11 @@ func (f *Fatal) countdown(action Action) Action {
 				return asked
 			}
 			left -= part // one that asks for nothing does not make the wait longer
+		case asked := <-f.Asked:
+			if asked.Out() {
+				return asked
+			}
+			left -= part
 		}
 	}
 	return action
@@ -159,9 +179,9 @@ func (f *Fatal) countdown(action Action) Action {
 // forever waits until a signal asks for what until accepts; without until, for good. The timer is for the Go runtime, which
 // ends a process whose goroutines all wait for each other.
 func (f *Fatal) forever(until func(Action) bool) Action {
-	signals := f.Signals
+	signals, asked := f.Signals, f.Asked
 	if until == nil {
-		signals = nil
+		signals, asked = nil, nil
 	}
 	for {
 		select {
@@ -170,6 +190,10 @@ func (f *Fatal) forever(until func(Action) bool) Action {
 				signals = nil
 			}
 			if a, ok := Request(s); ok && until(a) {
+				return a
+			}
+		case a := <-asked:
+			if until(a) {
 				return a
 			}
 		case <-time.After(time.Hour):

@@ -65,7 +65,7 @@ func end(t *testing.T, f *Fatal, cause error) (did, told []string) {
 	f.after = func(d time.Duration) <-chan time.Time {
 		add(&did, d.String())
 		c := make(chan time.Time, 1)
-		if f.Signals == nil {
+		if f.Signals == nil && f.Asked == nil {
 			c <- time.Time{}
 		}
 		return c
@@ -95,6 +95,13 @@ func TestFatal(t *testing.T) {
 		}
 		return c
 	}
+	pressed := func(list ...Action) <-chan Action {
+		c := make(chan Action, len(list))
+		for _, a := range list {
+			c <- a
+		}
+		return c
+	}
 	for name, c := range map[string]struct {
 		fatal *Fatal
 		did   string
@@ -107,6 +114,10 @@ func TestFatal(t *testing.T) {
 		"cut short":              {&Fatal{Signals: signal(unix.SIGUSR2)}, "5s sync power off"},
 		"Ctrl-Alt-Del":           {&Fatal{Signals: signal(unix.SIGINT), Then: Halt}, "5s sync reboot"},
 		"a signal of no meaning": {&Fatal{Signals: signal(unix.SIGHUP, unix.SIGCHLD)}, "5s 5s sync reboot"},
+		"the power button":       {&Fatal{Asked: pressed(PowerOff)}, "5s sync power off"},
+		"a button, and panic=0":  {&Fatal{Panic: Panic{0, true}, Asked: pressed(Reload, PowerOff)}, "sync power off"},
+		"panic=3, found late":    {&Fatal{FindPanic: func() Panic { return Panic{3, true} }}, "3s sync reboot"},
+		"panic= cannot be found": {&Fatal{FindPanic: func() Panic { panic("and this breaks too") }}, "5s 5s sync reboot"},
 		"panic=0":                {&Fatal{Panic: Panic{0, true}, Signals: signal(unix.SIGHUP, unix.SIGUSR1)}, "sync halt"},
 	} {
 		t.Run(name, func(t *testing.T) {
