@@ -3,6 +3,8 @@ package launch
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -103,6 +105,11 @@ func (p *Plan) Apply(ctx context.Context, hooks Hooks) (*Report, error) {
 	}
 	take := func(l LaneInfo) {
 		defer close(done[l.Name])
+		defer func() {
+			if caught := recover(); caught != nil {
+				r.broke(fmt.Errorf("a mistake in the launcher itself, please report it: %v\n%s", caught, debug.Stack()))
+			}
+		}()
 		for _, before := range l.After {
 			if !ended(ctx, done[before], 0) {
 				return
@@ -185,6 +192,16 @@ func (r *runner) take(i int, result Result) {
 	if result.Outcome == Failed && r.err == nil {
 		r.err = &StepError{Step: result.Step, Err: result.Err}
 		r.cancel(r.err)
+	}
+}
+
+// broke has the plan end with an error that is no step's: a lane's goroutine must not end a PID 1 either.
+func (r *runner) broke(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil {
+		r.err = err
+		r.cancel(err)
 	}
 }
 

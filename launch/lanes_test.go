@@ -3,6 +3,7 @@ package launch
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,6 +65,27 @@ func TestApplyEnds(t *testing.T) {
 					close(until) // or the step would wait after the end of the test
 				}
 			})
+		})
+	}
+}
+
+// TestLaneThatBreaks: a mistake outside of the steps' actions is an error, in whichever lane, and nobody waits for ever.
+func TestLaneThatBreaks(t *testing.T) {
+	for _, broken := range lanes {
+		t.Run(string(broken.Name), func(t *testing.T) {
+			p := &Plan{}
+			for _, l := range lanes {
+				p.lane = l.Name
+				p.add(Step{Name: string(l.Name), Verdict: Keep})
+			}
+			_, err := p.Apply(t.Context(), Hooks{Observe: func(r Result) {
+				if r.Lane == broken.Name {
+					panic("x is broken")
+				}
+			}})
+			if err == nil || !strings.Contains(err.Error(), "please report it: x is broken") || !strings.Contains(err.Error(), "TestLaneThatBreaks") {
+				t.Errorf("it ends with: %v", err)
+			}
 		})
 	}
 }
