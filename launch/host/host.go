@@ -151,6 +151,31 @@ func (p *observer) habitat(pid int) Habitat {
 	}
 }
 
+// FirstProcess tells whether this process is PID 1 of a machine, whose end is the machine's: it needs no /proc, as Observe does,
+// which may have to be mounted first. Where the kernel says neither, it is a container's.
+func FirstProcess() bool {
+	if os.Getpid() != 1 {
+		return false
+	}
+	if ns, err := os.Readlink("/proc/self/ns/pid"); err == nil {
+		return ns == initPIDNamespace
+	}
+	return kernelThreadIs2(1)
+}
+
+// kernelThreadIs2 tells whether process 2 is kthreadd, as it is in the kernel's first PID namespace before the first program
+// runs (rest_init in init/main.c), and in no other. It is of group and session 0 as all that is not of this namespace; in
+// another one number 2 is a thread of PID 1's, since a Go program starts threads before all else, or nobody any more. Should it
+// yet be somebody from outside: reboot(2) there ends that namespace alone.
+func kernelThreadIs2(self int) bool {
+	if unix.Tgkill(self, 2, 0) == nil {
+		return false
+	}
+	group, err := unix.Getpgid(2)
+	session, sessionErr := unix.Getsid(2)
+	return err == nil && sessionErr == nil && group == 0 && session == 0
+}
+
 // initialUserNamespace looks whether every user ID maps to itself. Where /proc is not there yet nobody has made another
 // namespace.
 func (p *observer) initialUserNamespace() bool {

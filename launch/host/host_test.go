@@ -62,6 +62,25 @@ func TestHabitat(t *testing.T) {
 	}
 }
 
+// TestFirstProcess: PID 1 of a namespace is no machine's, with /proc and without, and a machine is known without /proc.
+func TestFirstProcess(t *testing.T) {
+	if ns, err := os.Readlink("/proc/self/ns/pid"); err == nil && ns == initPIDNamespace && !kernelThreadIs2(os.Getpid()) {
+		t.Error("this is the kernel's first PID namespace, and is not known as such")
+	}
+	if !testenv.InNamespaces(t, unix.CLONE_NEWPID) {
+		return
+	}
+	if os.Getpid() != 1 || FirstProcess() {
+		t.Errorf("process %d of a namespace is taken for a machine's first", os.Getpid())
+	}
+	if err := unix.Mount("none", "/proc", "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	if FirstProcess() {
+		t.Error("without /proc PID 1 of a namespace is taken for a machine's")
+	}
+}
+
 func TestObserveCaptured(t *testing.T) {
 	proc := captured(t, map[string]string{
 		"self/ns/pid":                            "->pid:[4026532280]",
