@@ -26,8 +26,6 @@ type boot struct {
 	line    bootline.Line
 	options machine.Options
 	facts   machine.Facts
-	log     *machine.Log
-	fatal   *power.Fatal
 	// network is what the interfaces are given.
 	network network.Config
 	// cancel ends what goes on in the background.
@@ -39,7 +37,6 @@ type boot struct {
 // containers can be started, console and log, drivers, disks and network. It is called when /proc, /sys, /dev and /run
 // are there.
 func (s *supervisor) bootMachine(ctx context.Context) error {
-	s.init.CatchAll() // the boot takes longer than that
 	data, err := os.ReadFile("/proc/cmdline")
 	if err != nil {
 		return fmt.Errorf("reading the kernel command line: %w", err)
@@ -48,23 +45,19 @@ func (s *supervisor) bootMachine(ctx context.Context) error {
 	b := &boot{line: line}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	s.boot = b
-	words := make([]string, len(line.Words))
-	for i, w := range line.Words {
-		words[i] = w.String()
-	}
+	words := wordsOf(line)
 	facts := machine.Observe("")
+	b.facts = facts
 	// The kernel's log takes all messages only once it was told to, by one of the steps below.
-	b.facts, b.log = facts, facts.Log(words, false)
-	b.fatal = s.newFatal(words)
-	s.config.Log = machineLogger(b.log)
-	s.isKnown()
+	s.useLog(facts.Log(words, false))
 	var mistakes []error
 	if s.config.Boot != nil {
 		if s.config, mistakes, err = s.config.Boot(s.config, line); err != nil {
 			return err
 		}
 	}
-	b.verbose(s.config.Debug)
+	s.verbose(s.log.Load())
+	s.watchButtons()
 	if err := s.switchRoot(ctx); err != nil {
 		return err
 	}
@@ -88,18 +81,28 @@ func (s *supervisor) bootMachine(ctx context.Context) error {
 	if _, err = s.take(ctx, p); err != nil {
 		return err
 	}
-	b.log.Close()
-	b.log = facts.Log(words, true)
-	b.verbose(s.config.Debug)
-	s.config.Log = machineLogger(b.log)
-	s.watchButtons()
+	s.useLog(facts.Log(words, true))
 	return s.disks(ctx)
 }
 
-// verbose has the console show everything.
-func (b *boot) verbose(debug bool) {
-	if debug {
-		b.log.Verbosity.Console = machine.Debug
+// useLog has all messages go to another log. What waits in the one before is written first, within a bound.
+func (s *supervisor) useLog(log *machine.Log) {
+	s.verbose(log)
+	before := s.log.Swap(log)
+	s.config.Log = machineLogger(log)
+	if before == nil {
+		return
+	}
+	if err := flush(before); err != nil {
+		s.config.log().Warnf("%v. Lost on the console: what it had not taken yet", err)
+	}
+	before.Close()
+}
+
+// verbose has the console show everything, where that was asked for.
+func (s *supervisor) verbose(log *machine.Log) {
+	if s.config.Debug {
+		log.Verbosity.Console = machine.Debug
 	}
 }
 
@@ -118,6 +121,7 @@ func (s *supervisor) leaveInitramfs(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("looking for this program in the new root: %w", err)
 	}
+	s.flush()
 	if err := unix.Exec(exe, os.Args, s.config.Environ); err != nil {
 		return fmt.Errorf("executing %s in the new root: %w", exe, err)
 	}
@@ -211,14 +215,17 @@ func (s *supervisor) later() {
 // watchButtons makes a machine's buttons signals to its PID 1, which are obeyed at any time: in the boot, while the machine runs,
 // in the count-down of a fatal error, and to hurry a shutdown.
 func (s *supervisor) watchButtons() {
+	ctx := s.boot.ctx
+	// Another goroutine may put another log in the place of this one.
+	warn := func(text string) { _ = s.log.Load().Write(machine.Warning, text) }
 	s.init.Go(func() {
-		err := power.WatchButtons(s.boot.ctx, "", func(a power.Action) {
+		err := power.WatchButtons(ctx, "", func(a power.Action) {
 			if err := unix.Kill(unix.Getpid(), a.Signal()); err != nil {
-				s.config.log().Warnf("handing on the button for %s: %v", a, err)
+				warn(fmt.Sprintf("handing on the button for %s: %v", a, err))
 			}
 		})
 		if err != nil {
-			s.config.log().Warnf("%v. Lost: the power button", err)
+			warn(fmt.Sprintf("%v. Lost: the power button", err))
 		}
 	})
 }
@@ -254,28 +261,6 @@ func (s *supervisor) startNetwork() {
 	})
 }
 
-// newFatal is the end of a machine's launcher that cannot go on.
-func (s *supervisor) newFatal(words []string) *power.Fatal {
-	kernel := ""
-	if data, err := os.ReadFile("/proc/sys/kernel/panic"); err == nil { // a kernel without it leaves what panic= says
-		kernel = string(data)
-	}
-	return &power.Fatal{
-		Machine: true, Panic: power.ParsePanic(words, kernel), Signals: s.init.Signals(),
-		Tell: func(text string) {
-			// There is nobody left to tell that it could not be told.
-			_ = s.boot.log.Loud(machine.Emergency, text)
-		},
-		Stop: func(ctx context.Context) {
-			steps := s.wayOut(power.Reboot, nil)
-			// Nobody is there to hurry it.
-			steps.DaemonLimit = min(steps.DaemonLimit, stopForever)
-			power.Quiesce(ctx, steps)
-		},
-		StopLimit: stopForever + 5*time.Minute, // each step of it has a bound of its own
-	}
-}
-
 const (
 	// stopMargin is what the daemon gets beyond its own shutdown timeout.
 	stopMargin = 10 * time.Second
@@ -303,6 +288,7 @@ func (s *supervisor) shutDown(action power.Action) error {
 		for {
 			select {
 			case signal := <-s.init.Signals():
+				s.passOn(signal)
 				if a, ok := power.Request(signal); ok && a.Out() {
 					select {
 					case again <- struct{}{}:
@@ -328,6 +314,9 @@ func (s *supervisor) wayOut(action power.Action, again <-chan struct{}) power.St
 		Action: action, Machine: true, Again: again,
 		StopDaemon: s.stopDaemon, DaemonLimit: s.daemonLimit(),
 		Save: func(ctx context.Context) error {
+			if s.boot == nil {
+				return nil // there is nothing yet
+			}
 			s.boot.cancel()
 			return machine.Save(ctx, s.boot.options)
 		},
@@ -346,8 +335,13 @@ func (s *supervisor) wayOut(action power.Action, again <-chan struct{}) power.St
 			if problem {
 				level = machine.Error
 			}
+			log := s.log.Load()
+			if log == nil {
+				s.lastWords(text)
+				return
+			}
 			// The console and the kernel's log are the last to hear; where both fail there is nobody else.
-			_ = s.boot.log.Write(level, text)
+			_ = log.Write(level, text)
 		},
 	}
 }

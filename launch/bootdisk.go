@@ -183,6 +183,7 @@ func (s *supervisor) switchRoot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.flush()
 	if err := unix.Exec(init, append([]string{init}, os.Args[1:]...), s.config.Environ); err != nil {
 		return fmt.Errorf("executing %s in the root %s: %w", init, root, err)
 	}

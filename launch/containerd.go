@@ -68,6 +68,9 @@ func (s *supervisor) containerdExecuted(err error) error {
 }
 
 func (s *supervisor) runContainerd() error {
+	if s.ending() {
+		return nil // see startDaemon
+	}
 	if err := s.containerd.start(s.init); err != nil {
 		return startError(err)
 	}

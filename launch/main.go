@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime/debug"
-	"sync"
-	"time"
 
+	"github.com/dockerlaunch/dockerlaunch/launch/host"
 	"github.com/dockerlaunch/dockerlaunch/launch/pidone"
 	"github.com/dockerlaunch/dockerlaunch/launch/power"
 )
@@ -17,10 +15,18 @@ import (
 // and stays its parent. On a machine it does not return: every way out, a panic in any goroutine too, ends in a shutdown,
 // since a PID 1 that ends takes the kernel with it. Elsewhere it returns the exit status.
 func Main(c Config) int {
-	s := &supervisor{config: c, begin: time.Now(), containerdUp: make(chan struct{}), known: make(chan struct{})}
-	s.preload, s.endPreload = context.WithCancel(context.Background())
-	s.isKnown = sync.OnceFunc(func() { close(s.known) })
-	s.record = newRecorder(s.begin, c.Version)
+	s := newSupervisor(c, host.FirstProcess())
+	return s.main(func() error { return s.supervise(context.Background()) })
+}
+
+// End is the end of a program that Launch has not made the daemon: the message, and on a machine, whose PID 1 it is, all that
+// Main does at its end. Elsewhere it returns the exit status.
+func End(c Config, err error) int {
+	return newSupervisor(c, host.FirstProcess()).main(func() error { return err })
+}
+
+// main takes over signals and children, does it, and ends.
+func (s *supervisor) main(do func() error) int {
 	defer func() {
 		if caught := recover(); caught != nil {
 			s.panicked(caught, debug.Stack())
@@ -28,42 +34,39 @@ func Main(c Config) int {
 	}()
 	init, err := pidone.Start(pidone.Options{OnPanic: s.panicked, Later: true})
 	if err != nil {
-		c.log().Error(err)
-		return ExitCannotLaunch
+		return s.end(err)
 	}
-	s.init = init
-	err = s.supervise(context.Background())
-	if s.boot == nil {
-		if err != nil {
-			s.config.log().Error(err)
-		}
-		return ExitStatus(err)
+	s.init, s.fatal.Signals = init, init.Signals()
+	if s.first {
+		init.CatchAll() // a boot takes longer than that, and its end may be asked for by any of them
+		s.isKnown()
+	}
+	err = do()
+	if s.ending() {
+		s.idle()
 	}
 	var signal *SignalError
-	if errors.As(err, &signal) {
+	if s.first && errors.As(err, &signal) {
 		if action, ok := power.Request(signal.Signal); ok && action.Out() {
 			err = s.shutDown(action)
 		}
 	}
-	s.boot.fatal.End(err, ExitStatus(err))
+	return s.end(err)
+}
+
+// end is the end of what main does. On a machine it does not return.
+func (s *supervisor) end(err error) int {
+	if s.first {
+		s.beginEnd()
+		s.fatal.End(err, ExitStatus(err))
+	} else if err != nil {
+		s.config.log().Error(err)
+	}
 	return ExitStatus(err)
 }
 
 // panicked is where a panic in any goroutine ends.
 func (s *supervisor) panicked(value any, stack []byte) {
-	err := fmt.Errorf("a mistake in the launcher itself, please report it: %v\n%s", value, stack)
-	s.ending.Store(true)
-	if s.boot != nil {
-		s.boot.fatal.End(err, ExitCannotLaunch)
-	}
-	end := power.Fatal{
-		Tell: func(text string) { s.config.log().Error(text) },
-		Stop: func(ctx context.Context) {
-			if err := s.stopDaemon(ctx); err != nil {
-				s.config.log().Error(err)
-			}
-		},
-		StopLimit: min(s.daemonLimit(), stopForever), Exit: os.Exit,
-	}
-	end.End(err, ExitCannotLaunch)
+	s.beginEnd()
+	s.fatal.End(fmt.Errorf("a mistake in the launcher itself, please report it: %v\n%s", value, stack), ExitCannotLaunch)
 }

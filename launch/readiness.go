@@ -86,11 +86,12 @@ func (s *supervisor) observe(r Result) {
 
 // announce says what a person at a machine's console waits for, also where only problems are shown there.
 func (s *supervisor) announce(text string) {
-	if s.boot == nil {
+	log := s.log.Load()
+	if log == nil {
 		s.config.log().Info(text)
 		return
 	}
-	if err := s.boot.log.Loud(machine.Notice, text); err != nil {
+	if err := log.Loud(machine.Notice, text); err != nil {
 		s.config.log().Warnf("the console does not take messages: %v", err)
 	}
 }

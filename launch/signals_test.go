@@ -15,7 +15,7 @@ import (
 // was known.
 func TestEarlySignals(t *testing.T) {
 	const rtmin = 34
-	machine, container := &supervisor{boot: &boot{}}, &supervisor{}
+	machine, container := &supervisor{first: true}, &supervisor{}
 	for _, c := range []struct {
 		where  *supervisor
 		signal unix.Signal

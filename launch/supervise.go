@@ -9,10 +9,12 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/launch/machine"
 	"github.com/dockerlaunch/dockerlaunch/launch/pidone"
 	"github.com/dockerlaunch/dockerlaunch/launch/power"
 	"github.com/dockerlaunch/dockerlaunch/launch/ready"
@@ -58,11 +60,19 @@ type supervisor struct {
 	// notify hears the daemon say that it is ready; nil where it cannot be heard.
 	notify *ready.Receiver
 	record *recorder
-	// boot is what there is beside on a machine; nil elsewhere.
+	// first tells that this is PID 1 of a machine.
+	first bool
+	// boot is what there is beside on a machine; nil elsewhere, and before /proc could be read.
 	boot *boot
-	// ending is set where the launcher cannot go on: what happens to the daemon then is not run's business any more.
-	ending atomic.Bool
-	// known is closed when it is known what signals ask for here: those of a machine's PID 1, once boot is there, or a daemon's.
+	// log is where the messages of a machine go; nil elsewhere, and before its console is known.
+	log atomic.Pointer[machine.Log]
+	// fatal is the end of a launcher that cannot go on; over is closed, once, when it begins, and sooner is what others are asked
+	// for then.
+	fatal  *power.Fatal
+	over   chan struct{}
+	once   sync.Once
+	sooner chan power.Action
+	// known is closed when it is known what signals ask for here: those of a machine's PID 1, or a daemon's.
 	known   chan struct{}
 	isKnown func()
 	// early are the signals that came while there was no daemon to forward them to.
@@ -71,6 +81,18 @@ type supervisor struct {
 	preload    context.Context
 	endPreload context.CancelFunc
 	loading    bool
+}
+
+func newSupervisor(c Config, first bool) *supervisor {
+	s := &supervisor{
+		config: c, begin: time.Now(), containerdUp: make(chan struct{}), first: first,
+		known: make(chan struct{}), over: make(chan struct{}), sooner: make(chan power.Action, 1),
+	}
+	s.preload, s.endPreload = context.WithCancel(context.Background())
+	s.isKnown = sync.OnceFunc(func() { close(s.known) })
+	s.record = newRecorder(s.begin, c.Version)
+	s.fatal = s.newFatal()
+	return s
 }
 
 // supervise prepares the system for the Docker daemon, starts it as a child and stays its parent: it forwards signals to
@@ -156,7 +178,8 @@ func earlySignals(signals <-chan unix.Signal, known, done <-chan struct{}, ends 
 
 // endsBoot tells whether a signal ends the preparations: on a machine, whose PID 1 this is, one that asks for the machine's end.
 func (s *supervisor) endsBoot(signal unix.Signal) bool {
-	if s.boot == nil {
+	s.passOn(signal)
+	if !s.first {
 		return asksToStop(signal)
 	}
 	action, ok := power.Request(signal)
@@ -194,8 +217,8 @@ func (s *supervisor) pipes() bool {
 
 // output is where the output of what we start goes.
 func (s *supervisor) output() io.Writer {
-	if s.boot != nil {
-		return &consoleWriter{log: s.boot.log}
+	if log := s.log.Load(); log != nil {
+		return &consoleWriter{log: log}
 	}
 	return os.Stderr
 }
@@ -216,7 +239,11 @@ func (s *supervisor) run() error {
 	}
 	time.AfterFunc(settleAfter, func() { s.init.Go(s.settle) })
 	for {
+		if s.ending() {
+			s.idle()
+		}
 		select {
+		case <-s.over:
 		case event, ok := <-s.events():
 			if !ok {
 				s.deaf()
@@ -224,6 +251,9 @@ func (s *supervisor) run() error {
 			}
 			s.heard(event)
 		case signal := <-s.init.Signals():
+			if s.passOn(signal) {
+				break
+			}
 			if s.machine() {
 				if action, ok := power.Request(signal); ok && action.Out() {
 					return s.shutDown(action)
@@ -255,8 +285,8 @@ func (s *supervisor) run() error {
 				s.config.log().Errorf("%v; trying again in %v", err, s.containerd.restartLater())
 			}
 		case <-s.dockerd.done():
-			if s.ending.Load() {
-				<-make(chan struct{}) // the end is near, and not ours
+			if s.ending() {
+				break
 			}
 			status, says := s.dockerd.ended()
 			if s.stopping || !s.restarts() {
@@ -298,7 +328,7 @@ func (s *supervisor) killDaemon() error {
 // restarts tells whether a daemon that ends is started again.
 func (s *supervisor) restarts() bool { return s.machine() || s.config.Restart }
 
-func (s *supervisor) machine() bool { return s.plan.Habitat == host.Machine }
+func (s *supervisor) machine() bool { return s.first }
 
 // daemonEnd is the error for the daemon's exit status.
 func (s *supervisor) daemonEnd(status pidone.Status) error {
@@ -311,6 +341,9 @@ func (s *supervisor) daemonEnd(status pidone.Status) error {
 // signal forwards a signal to the daemon alone: containerd and the shims have to outlive it while it stops its containers
 // (moby issues 31459 and 38978).
 func (s *supervisor) signal(signal unix.Signal) error {
+	if !s.means(signal) {
+		return nil
+	}
 	asksToStop := asksToStop(signal) && !s.machine() // where it asks for something else, or as QUIT for nothing
 	if s.dockerd.running() == nil {
 		if asksToStop {
@@ -347,6 +380,9 @@ func (s *supervisor) daemonCommand() pidone.Command {
 }
 
 func (s *supervisor) startDaemon() error {
+	if s.ending() {
+		return nil // it would only stand in the way of the end
+	}
 	if err := s.dockerd.start(s.init); err != nil {
 		return startError(err)
 	}
