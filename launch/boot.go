@@ -52,9 +52,7 @@ func (s *supervisor) bootMachine(ctx context.Context) error {
 	s.useLog(facts.Log(words, false))
 	var mistakes []error
 	if s.config.Boot != nil {
-		if s.config, mistakes, err = s.config.Boot(s.config, line); err != nil {
-			return err
-		}
+		s.config, mistakes = s.config.Boot(s.config, line)
 	}
 	s.verbose(s.log.Load())
 	s.watchButtons()

@@ -30,7 +30,7 @@ type Config struct {
 	Environ []string
 	// Boot completes the Config of a machine by its kernel command line, which is not to be read before /proc is mounted. What
 	// was written wrong and left out are mistakes. It may be nil.
-	Boot func(Config, bootline.Line) (c Config, mistakes []error, err error)
+	Boot func(Config, bootline.Line) (c Config, mistakes []error)
 	// Data names a machine's data disk, as LABEL=…, UUID=…, PARTLABEL=…, PARTUUID=… or /dev/…; "" is LABEL=docker-data, and
 	// "none" is no disk. Format is "blank" where a blank one may be formatted.
 	Data, Format string

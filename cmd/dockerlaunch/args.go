@@ -141,24 +141,35 @@ func parse(args []string) (*call, error) {
 // split parts the launcher's own flags from the daemon's words, which begin at the first that is none of the launcher's
 // flags, or behind "--". A flag that only dockerd knows so goes to dockerd, as with other images that people start it from.
 func split(f *pflag.FlagSet, args []string) (own, daemon []string) {
-	for i := 0; i < len(args); i++ {
+	for i := 0; i < len(args); {
 		if args[i] == "--" {
 			return args[:i], args[i+1:]
 		}
-		name, ok := strings.CutPrefix(args[i], "--")
-		name, _, hasValue := strings.Cut(name, "=")
-		flag := f.Lookup(name)
-		if args[i] == "-h" || name == "help" {
+		if name, _, _ := strings.Cut(args[i], "="); name == "-h" || name == "--help" {
 			return args[:i+1], nil
 		}
-		if !ok || flag == nil {
+		n := flagWords(f, args[i:])
+		if n == 0 {
 			return args[:i], args[i:]
 		}
-		if !hasValue && flag.NoOptDefVal == "" {
-			i++
-		}
+		i += n
 	}
 	return args, nil
+}
+
+// flagWords tells how many of the words are the launcher's own flag that they begin with: one, or two with its value; 0 where
+// the first is none.
+func flagWords(f *pflag.FlagSet, words []string) int {
+	name, ok := strings.CutPrefix(words[0], "--")
+	name, _, hasValue := strings.Cut(name, "=")
+	flag := f.Lookup(name)
+	switch {
+	case !ok || flag == nil:
+		return 0
+	case !hasValue && flag.NoOptDefVal == "":
+		return min(2, len(words))
+	}
+	return 1
 }
 
 func helpText() string {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dockerlaunch/dockerlaunch/launch"
 	"github.com/dockerlaunch/dockerlaunch/launch/bootline"
+	"github.com/dockerlaunch/dockerlaunch/launch/host"
 	"github.com/dockerlaunch/dockerlaunch/launch/power"
 	ociruntime "github.com/dockerlaunch/dockerlaunch/launch/runtime"
 	"github.com/dockerlaunch/dockerlaunch/modules"
@@ -26,6 +27,9 @@ import (
 var version string
 
 func main() {
+	if host.FirstProcess() {
+		os.Exit(first(os.Args[1:], os.Stderr)) // whatever it is called: nobody else is there to do PID 1's work
+	}
 	switch applet := filepath.Base(os.Args[0]); {
 	case applet == verbModprobe:
 		os.Exit(modprobe(os.Args[1:], os.Stdout, os.Stderr))
@@ -35,6 +39,25 @@ func main() {
 		os.Exit(ociruntime.Main(os.Args, os.Environ(), os.Stderr))
 	}
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// first is main for PID 1 of a machine. It does not return: a PID 1 that ends takes the kernel with it. No word is a verb here, and
+// none that is wrong is worth the machine; see boot.
+func first(args []string, stderr io.Writer) int {
+	config := new(call).complete(stderr)
+	defer func() {
+		if caught := recover(); caught != nil {
+			launch.End(config, fmt.Errorf("a mistake in the launcher itself, please report it: %v\n%s", caught, debug.Stack()))
+		}
+	}()
+	if call, err := parse(args); err == nil && call.verb == "" && call.config.Exec {
+		// An init that has done what is a machine's itself has the daemon follow it.
+		ctx := catchSignals()
+		config = call.complete(stderr)
+		return launch.End(config, launch.Launch(ctx, config))
+	}
+	config.Boot = func(c launch.Config, line bootline.Line) (launch.Config, []error) { return boot(c, line, args) }
+	return launch.Main(config)
 }
 
 // run is main without the process around it: arguments in, exit status out.
@@ -60,7 +83,7 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 	// Nothing but reading words comes before the signal handlers, which differ for those who stay and those who exec.
 	call, err := parse(args)
 	if err == nil && call.verb == "" {
-		return start(call, args, stderr)
+		return start(call, stderr)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "dockerlaunch: %v\nTry: dockerlaunch help\n", err)
@@ -95,7 +118,7 @@ func (c *call) complete(stderr io.Writer) launch.Config {
 }
 
 // start launches the daemon and returns the exit status. With --exec it returns on failure only.
-func start(call *call, args []string, stderr io.Writer) int {
+func start(call *call, stderr io.Writer) int {
 	if call.config.Exec {
 		ctx := catchSignals()
 		config := call.complete(stderr)
@@ -103,9 +126,7 @@ func start(call *call, args []string, stderr io.Writer) int {
 		config.Log.Error(err)
 		return launch.ExitStatus(err)
 	}
-	config := call.complete(stderr)
-	config.Boot = func(c launch.Config, line bootline.Line) (launch.Config, []error, error) { return boot(c, line, args) }
-	return launch.Main(config)
+	return launch.Main(call.complete(stderr))
 }
 
 // catchSignals takes over the signals that would end this process and returns a context that the first request to stop
