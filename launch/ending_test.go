@@ -48,7 +48,7 @@ func TestFirstProcessEnds(t *testing.T) {
 		return
 	}
 	testenv.NeedRoot(t)
-	t.Parallel() // each waits for processes that nobody can see without /proc, as long as a shutdown does
+	t.Parallel() // it waits most of the time
 	for name, c := range map[string]struct {
 		says string
 		send unix.Signal // at the count-down
@@ -112,6 +112,10 @@ func firstProcess(name string) {
 	fail(unix.Chroot("/mnt"))
 	fail(os.Chdir("/"))
 	s := newSupervisor(Config{}, true)
+	if name != "no /proc" {
+		// Nobody is to be seen without /proc, so that each end would wait for processes as long as it does for those that stay.
+		s.fatal.Stop = nil
+	}
 	os.Exit(s.main(func() error { return firstProcesses[name](s) }))
 }
 
