@@ -88,9 +88,8 @@ alias to-alias my-alias
 alias to-command nothing-but-a-command
 install nothing-but-a-command /bin/echo $CMDLINE_OPTS
 install nf_conntrack /bin/true
-frobnicate the module
-alias
 `)
+	writeFile(t, config+"/b.conf", "frobnicate the module\nalias\n")
 	file := filepath.Join(config, "nf-nat.ko.xz")
 	data, err := os.ReadFile(filepath.Join(k.Modules, "kernel/net/netfilter/nf_nat.ko.xz"))
 	if err != nil {
