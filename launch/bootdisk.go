@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,8 @@ const (
 	// machines without one never had any.
 	dataDiskLimit    = 30 * time.Second
 	defaultDiskLimit = 3 * time.Second
+	// diskPoll is the time between two looks for the data disk while drivers are loaded.
+	diskPoll = 50 * time.Millisecond
 	// rootLimit bounds the wait for the disk of root=, unless rootwait says otherwise.
 	rootLimit = 30 * time.Second
 	// newRoot is where the root of a disk is mounted before it becomes the root.
@@ -40,6 +43,8 @@ type DataDisk struct {
 	notice func(string)
 	// seeded waits for the random number generator.
 	seeded func(context.Context) error
+	// settled is closed when the drivers of the devices that were there from the start are loaded.
+	settled <-chan struct{}
 	// found tells that the data-root lies on a disk.
 	found *bool
 }
@@ -54,7 +59,7 @@ func (d DataDisk) Apply(ctx context.Context) (kept bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	disks, err := storage.Survey(ctx, spec, d.wait)
+	disks, err := d.survey(ctx, spec)
 	if err != nil {
 		return false, err
 	}
@@ -72,6 +77,40 @@ func (d DataDisk) Apply(ctx context.Context) (kept bool, err error) {
 	return done.Kept, err
 }
 
+// survey waits for the disk: the time that it gets begins when the drivers are loaded, but it may come sooner. Which blank disk
+// is the only one shows when all are there.
+func (d DataDisk) survey(ctx context.Context, spec storage.Spec) ([]storage.Disk, error) {
+	if d.Format != "" {
+		select {
+		case <-d.settled:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	for {
+		last := false
+		select {
+		case <-d.settled:
+			last = true
+		default:
+		}
+		wait := d.wait
+		if !last {
+			wait = 0
+		}
+		disks, err := storage.Survey(ctx, spec, wait)
+		if err != nil || last || slices.ContainsFunc(disks, spec.Matches) {
+			return disks, err
+		}
+		select {
+		case <-d.settled:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(diskPoll):
+		}
+	}
+}
+
 // loadFilesystem loads the module of a filesystem.
 func loadFilesystem(ctx context.Context, fstype string) error {
 	loader, err := openLoader()
@@ -82,7 +121,7 @@ func loadFilesystem(ctx context.Context, fstype string) error {
 	return err
 }
 
-// disks plans drivers and disks of a machine. The drivers come first: without them there is no disk to be seen.
+// disks plans drivers and disks of a machine. Nothing but the data disk waits for drivers.
 func (s *supervisor) disks(ctx context.Context) error {
 	dataRoot, err := s.dataRoot()
 	if err != nil {
@@ -90,12 +129,12 @@ func (s *supervisor) disks(ctx context.Context) error {
 	}
 	onDisk := false
 	p := &Plan{Habitat: host.Machine, lane: LaneSystem}
-	s.coldplug(p)
+	settled := s.coldplug(p, false)
 	s.startNetwork()
 	action := DataDisk{
 		Spec: s.config.Data, Format: s.config.Format, Target: dataRoot, wait: dataDiskLimit,
 		runner: programRunner{s.init, []string{"PATH=" + s.config.path()}, s.announce}, found: &onDisk,
-		notice: func(text string) { s.config.log().Warn(text) }, seeded: s.seeded,
+		notice: func(text string) { s.config.log().Warn(text) }, seeded: s.seeded, settled: settled,
 	}
 	step := Step{Name: "data disk", Why: "images and containers outlive a boot only on a disk", Required: true, Verdict: Do}
 	switch s.config.Data {
@@ -140,21 +179,25 @@ func (s *supervisor) dataRoot() (string, error) {
 	return path, nil
 }
 
-// coldplug plans the drivers of the machine's devices.
-func (s *supervisor) coldplug(p *Plan) {
+// coldplug plans the drivers of the machine's devices, and whether the plan waits for them. What it returns is closed when they are
+// loaded.
+func (s *supervisor) coldplug(p *Plan, wait bool) <-chan struct{} {
 	late := func(err error) {
 		if err != nil {
 			s.config.log().Warn(err)
 		}
 	}
+	settled := make(chan struct{})
 	step := Step{
 		Name: "coldplug", Why: "disks and network cards need their drivers", Verdict: Do,
-		Action: PlugDevices{background: s.init.Go, late: late},
+		Action: PlugDevices{background: s.init.Go, late: late, settled: settled, wait: wait},
 	}
 	if _, err := os.Stat("/proc/modules"); err != nil {
 		step.Verdict, step.Action, step.Note = Skip, nil, "this kernel has no loadable modules"
+		close(settled)
 	}
 	p.add(step)
+	return settled
 }
 
 // switchRoot mounts the disk that root= names and makes it the root, and goes on as its init. It returns without an error
@@ -169,7 +212,7 @@ func (s *supervisor) switchRoot(ctx context.Context) error {
 		return nil
 	}
 	p := &Plan{Habitat: host.Machine, lane: LaneSystem}
-	s.coldplug(p)
+	s.coldplug(p, true) // the modules stay behind in the root that is left
 	p.add(Step{
 		Name: "root " + root, Why: "root= names it", Required: true, Verdict: Do, Action: &MountRoot{Spec: root, supervisor: s},
 	})

@@ -204,7 +204,10 @@ func observeCertificates(c Config, e daemon.Effective, f network.Facts) Certific
 	}
 	var addresses []netip.Addr
 	for _, a := range f.Addresses {
-		addresses = append(addresses, a.Prefix.Addr())
+		// A client cannot name a link-local one without an interface of its own, and it changes with the network card.
+		if addr := a.Prefix.Addr(); !addr.IsLinkLocalUnicast() {
+			addresses = append(addresses, addr)
+		}
 	}
 	wanted, err := certs.NewWanted(name, addresses, c.getenv(certs.SANVar))
 	if err != nil {
