@@ -16,7 +16,7 @@ func inMachineModprobe(t *testing.T) {
 		t.Fatal(err)
 	}
 	// As if it were built for another kernel.
-	other := writeFile(t, filepath.Join(t.TempDir(), "dummy.ko"), strings.Replace(string(data), "vermagic=6", "vermagic=9", 1))
+	other := writeFile(t, filepath.Join(t.TempDir(), "dummy.ko"), strings.Replace(string(data), " SMP ", " UMP ", 1))
 	for _, c := range []struct {
 		args   string
 		status int
