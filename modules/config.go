@@ -111,17 +111,14 @@ func (c *Config) files(dirs []string) []string {
 // parse adds a file of modprobe.d. A backslash before the end of a line joins it with the next.
 func (c *Config) parse(file, text string) {
 	var joined []string
-	number := 0
-	for line := range strings.Lines(text + "\n\n") { // which end what is joined at the end
-		number++
-		if before, ok := strings.CutSuffix(strings.Replace(line, "\r\n", "\n", 1), "\\\n"); ok {
-			joined = append(joined, before)
+	for number := 1; text != ""; number++ {
+		var line string
+		line, text, _ = strings.Cut(text, "\n")
+		before, more := strings.CutSuffix(strings.TrimSuffix(line, "\r"), "\\")
+		if joined = append(joined, before); more && text != "" {
 			continue
 		}
-		if joined != nil {
-			line, joined = strings.Join(append(joined, line), " "), nil
-		}
-		line = strings.TrimSpace(line)
+		line, joined = strings.TrimSpace(strings.Join(joined, " ")), joined[:0]
 		if line != "" && line[0] != '#' && !c.line(line) {
 			word, _ := cutField(line)
 			c.problem(fmt.Sprintf("%s:%d: not understood and skipped: the line that begins with %.40q", file, number, word))
