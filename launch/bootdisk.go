@@ -27,15 +27,18 @@ const (
 	diskPoll = 50 * time.Millisecond
 	// rootLimit bounds the wait for the disk of root=, unless rootwait says otherwise.
 	rootLimit = 30 * time.Second
+	// fsckRepair is the option by which e2fsck corrects everything.
+	fsckRepair = "repair"
 	// newRoot is where the root of a disk is mounted before it becomes the root.
 	newRoot = "/run/dockerlaunch/root"
 )
 
 // DataDisk finds the disk with the data-root and mounts it.
 type DataDisk struct {
-	// Spec names the disk, Format is what may be formatted: "blank", or nothing.
+	// Spec names the disk, Format is what may be formatted: "blank", or nothing; with Fsck "repair" the check corrects everything.
 	Spec   string `json:"spec"`
 	Format string `json:"format,omitempty"`
+	Fsck   string `json:"fsck,omitempty"`
 	Target string `json:"target"`
 
 	wait   time.Duration
@@ -69,7 +72,7 @@ func (d DataDisk) Apply(ctx context.Context) (kept bool, err error) {
 			return false, err
 		}
 	}
-	done, err := storage.Preparer{Runner: d.runner, LoadFilesystem: loadFilesystem}.Apply(ctx, plan)
+	done, err := storage.Preparer{Runner: d.runner, LoadFilesystem: loadFilesystem, Repair: d.Fsck == fsckRepair}.Apply(ctx, plan)
 	for _, notice := range done.Notices {
 		d.notice(notice)
 	}
@@ -127,13 +130,16 @@ func (s *supervisor) disks(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	onDisk := false
+	onDisk, limit := false, programLimit
+	if s.config.Fsck == fsckRepair {
+		limit = repairLimit
+	}
 	p := &Plan{Habitat: host.Machine, lane: LaneSystem}
 	settled := s.coldplug(p, false)
 	s.startNetwork()
 	action := DataDisk{
-		Spec: s.config.Data, Format: s.config.Format, Target: dataRoot, wait: dataDiskLimit,
-		runner: programRunner{s.init, []string{"PATH=" + s.config.path()}, s.announce}, found: &onDisk,
+		Spec: s.config.Data, Format: s.config.Format, Fsck: s.config.Fsck, Target: dataRoot, wait: dataDiskLimit,
+		runner: programRunner{s.init, []string{"PATH=" + s.config.path()}, s.announce, limit}, found: &onDisk,
 		notice: func(text string) { s.config.log().Warn(text) }, seeded: s.seeded, settled: settled,
 	}
 	step := Step{Name: "data disk", Why: "images and containers outlive a boot only on a disk", Required: true, Verdict: Do}

@@ -34,6 +34,8 @@ type Config struct {
 	// Data names a machine's data disk, as LABEL=…, UUID=…, PARTLABEL=…, PARTUUID=… or /dev/…; "" is LABEL=docker-data, and
 	// "none" is no disk. Format is "blank" where a blank one may be formatted.
 	Data, Format string
+	// Fsck is "repair" where the check of the data disk may correct everything; "" and "preen" let it correct what is safe.
+	Fsck string
 	// IPs are what a machine's interfaces are to be given, beside the ip= of the kernel command line.
 	IPs []bootline.IP
 	// Hostname is a machine's name; "" leaves it to /etc/hostname, DHCP and the kernel.

@@ -20,6 +20,8 @@ const (
 	maxOutput = 64 << 10
 	// programLimit bounds a program's work: the check of a large disk takes minutes, and one that is about to break longer.
 	programLimit = 30 * time.Minute
+	// repairLimit bounds it where a repair was asked for, which must not be broken off in each boot anew.
+	repairLimit = 12 * time.Hour
 	// sayEvery is how often it is said that a program goes on.
 	sayEvery = 20 * time.Second
 	// endGrace is what a program gets to end after each signal that ends it.
@@ -32,9 +34,11 @@ type programRunner struct {
 	env  []string
 	// say tells the user that a program goes on.
 	say func(text string)
+	// limit bounds a program's work.
+	limit time.Duration
 }
 
-// Run runs a program and waits for it; where ctx or programLimit ends first it is ended. See storage.Runner.
+// Run runs a program and waits for it; where ctx or the limit ends first it is ended. See storage.Runner.
 func (r programRunner) Run(ctx context.Context, path string, args ...string) (exitCode int, output string, err error) {
 	from, to, err := os.Pipe()
 	if err != nil {
@@ -54,7 +58,7 @@ func (r programRunner) Run(ctx context.Context, path string, args ...string) (ex
 		// What cannot be read any more is the end of the output.
 		_, _ = io.Copy(said, from)
 	})
-	ctx, cancel := context.WithTimeoutCause(ctx, programLimit, fmt.Errorf("it has not ended within %v", programLimit))
+	ctx, cancel := context.WithTimeoutCause(ctx, r.limit, fmt.Errorf("it has not ended within %v", r.limit))
 	defer cancel()
 	if err := r.wait(ctx, strings.Join(append([]string{path}, args...), " "), process); err != nil {
 		return 0, said.String(), err
@@ -81,7 +85,7 @@ func (r programRunner) wait(ctx context.Context, name string, process interface 
 		case <-ctx.Done():
 		case <-ticker.C:
 			r.say(fmt.Sprintf("%s goes on: %v of at most %v. Ctrl-Alt-Del and the power button end it",
-				name, time.Since(began).Round(time.Second), programLimit))
+				name, time.Since(began).Round(time.Second), r.limit))
 		}
 	}
 	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {

@@ -86,7 +86,7 @@ func TestRunProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := programRunner{init: init, env: []string{"PATH=/usr/bin:/bin"}, say: func(string) {}}
+	r := programRunner{init: init, env: []string{"PATH=/usr/bin:/bin"}, say: func(string) {}, limit: time.Minute}
 	if code, output, err := r.Run(t.Context(), "/bin/sh", "-c", "echo out; echo err >&2; exit 4"); code != 4 || output != "out\nerr\n" || err != nil {
 		t.Errorf("%d, %q, %v", code, output, err)
 	}

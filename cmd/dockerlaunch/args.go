@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/dockerlaunch/dockerlaunch/cgroups"
@@ -96,6 +97,7 @@ func (c *call) flags() *pflag.FlagSet {
 	f.StringVar(&c.config.Preload, "preload", "", "load the image archives in this `folder`, each once, when the daemon is ready; /usr/share/dockerlaunch/images where not given")
 	f.StringVar(&c.config.Data, "data", "", "on a machine: the `disk` with the data-root, as LABEL=, UUID=, PARTLABEL=, PARTUUID= or /dev/; LABEL=docker-data where not given")
 	f.StringVar(&c.config.Format, "format", "", "on a machine: \"blank\" lets a blank data disk be formatted; nothing else ever is")
+	f.Var(&wordValue{&c.config.Fsck, []string{"preen", "repair"}}, "fsck", "on a machine: \"repair\" lets e2fsck correct everything on the data disk, \"preen\" what is safe; preen where not given")
 	f.Var(&ipValue{&c.config.IPs}, "ip", "on a machine: what an interface is given, as ip= of the kernel command line has it; may be repeated")
 	f.StringVar(&c.config.Hostname, "hostname", "", "on a machine: its name")
 	f.StringVar(&c.config.StateDir, "state-dir", "", "on a machine: the folder for what outlives a boot, the clock and the entropy seed")
@@ -190,6 +192,24 @@ func (v *ipValue) Set(word string) error {
 func (v *ipValue) Type() string { return "ip" }
 
 func (v *ipValue) String() string { return "" }
+
+// wordValue takes one of a few words.
+type wordValue struct {
+	word *string
+	of   []string
+}
+
+func (v *wordValue) Set(word string) error {
+	if !slices.Contains(v.of, word) {
+		return fmt.Errorf("it is to be %s", strings.Join(v.of, " or "))
+	}
+	*v.word = word
+	return nil
+}
+
+func (v *wordValue) Type() string { return "word" }
+
+func (v *wordValue) String() string { return "" }
 
 // listValue takes names with commas between them; several add up. pflag's own, which reads CSV, would cost 20 KB.
 type listValue struct{ names *[]string }

@@ -13,6 +13,9 @@ import (
 )
 
 func TestMergePrecedence(t *testing.T) {
+	if c, problems := merge(nil, bootline.Parse("dockerlaunch.fsck=repair").Options()); len(problems) > 0 || c.config.Fsck != "repair" {
+		t.Errorf("fsck=repair: %+v, %v", c, problems)
+	}
 	file := []bootline.Option{{Key: "cgroup", Value: "v1", Where: "file:1"}, {Key: "hostname", Value: "file", Where: "file:2"}, {Key: "without", Value: "ps", Where: "file:3"}}
 	line := bootline.Parse("quiet dockerlaunch.cgroup=v2 dockerlaunch.debug dockerlaunch.without=git").Options()
 	c, problems := merge([]string{"--cgroup=hybrid", "-s", "overlay2"}, append(file, line...))
@@ -34,19 +37,19 @@ func TestMergePrecedence(t *testing.T) {
 }
 
 func TestMergeProblems(t *testing.T) {
-	line := bootline.Parse("dockerlaunch.cgruop=v1 dockerlaunch.cgroup=v9 dockerlaunch.exec dockerlaunch.zzzzzzzz=1 dockerlaunch.hostname=good")
+	line := bootline.Parse("dockerlaunch.cgruop=v1 dockerlaunch.cgroup=v9 dockerlaunch.exec dockerlaunch.zzzzzzzz=1 dockerlaunch.hostname=good dockerlaunch.fsck=repiar")
 	c, problems := merge(nil, line.Options())
 	var texts []string
 	for _, p := range problems {
 		texts = append(texts, p.Error())
 	}
 	all := strings.Join(texts, "\n")
-	for _, part := range []string{"cgruop, and it is left out; the nearest is cgroup", "v9", "only as a flag", "no option zzzzzzzz"} {
+	for _, part := range []string{"cgruop, and it is left out; the nearest is cgroup", "v9", "only as a flag", "no option zzzzzzzz", "repiar", "preen or repair"} {
 		if !strings.Contains(all, part) {
 			t.Errorf("nothing says %q:\n%s", part, all)
 		}
 	}
-	if len(problems) != 4 || c.config.Hostname != "good" || c.config.Cgroup != cgroups.WantAuto || c.config.Exec {
+	if len(problems) != 5 || c.config.Fsck != "" || c.config.Hostname != "good" || c.config.Cgroup != cgroups.WantAuto || c.config.Exec {
 		t.Errorf("%d problems, %+v", len(problems), c.config)
 	}
 }

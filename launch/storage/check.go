@@ -40,6 +40,9 @@ func JudgeCheck(status int) CheckOutcome {
 	return Corrected
 }
 
+// withoutDisk is the advice where no option helps.
+const withoutDisk = "start with dockerlaunch.data=none, in memory, and look at it with e2fsck by hand"
+
 // check checks an ext2, 3 or 4 before it is mounted. The others have nothing to run at boot: xfs and f2fs replay their logs when
 // they are mounted, and fsck.xfs(8) and fsck.btrfs(8) do nothing on purpose.
 func (p Preparer) check(ctx context.Context, d Disk, plan Plan, done *Prepared) error {
@@ -61,7 +64,7 @@ func (p Preparer) check(ctx context.Context, d Disk, plan Plan, done *Prepared) 
 			done.notice("%s is mounted without a check: %v", d.Path, err)
 			return nil
 		}
-		return &Error{Op: "check", Path: d.Path, Kind: ErrProgram, Err: err}
+		return &Error{Op: "check", Path: d.Path, Kind: ErrProgram, Err: err, Advice: "it is not mounted; " + withoutDisk}
 	}
 	result := CheckResult{JudgeCheck(status), status, lastLines(output)}
 	done.Check = &result
@@ -69,10 +72,15 @@ func (p Preparer) check(ctx context.Context, d Disk, plan Plan, done *Prepared) 
 	case Corrected:
 		done.notice("errors of %s were corrected: %s", d.Path, result.Output)
 	case Uncorrected:
-		return &Error{
+		e := &Error{
 			Op: "check", Path: d.Path, Kind: ErrNeedsRepair, Detail: fmt.Sprintf("%s %s ended with status %d: %s", program, how, status, result.Output),
-			Advice: "look at it with e2fsck by hand, or let it correct everything at the next start",
+			Advice: "it is not mounted; " + withoutDisk,
 		}
+		if !p.Repair {
+			e.Advice = "it is not mounted; copy the disk if it matters, and start once with dockerlaunch.fsck=repair on the kernel command line, " +
+				"which has e2fsck correct everything (what it finds of broken files is in lost+found then); or " + withoutDisk
+		}
+		return e
 	case NotChecked:
 		if err := ctx.Err(); err != nil {
 			return err

@@ -348,7 +348,11 @@ func TestCheck(t *testing.T) {
 	if !errors.Is(err, ErrNeedsRepair) {
 		t.Errorf("%v", err)
 	}
-	t.Log(err)
+	for _, want := range []string{"e2fsck -p ended with status 4", "it is not mounted", "dockerlaunch.fsck=repair", "dockerlaunch.data=none"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not said: %v", want, err)
+		}
+	}
 	done = prepare(t, Preparer{Runner: &runner{}, Repair: true}, decide(t, large, target, false))
 	if done.Check.Outcome != Corrected {
 		t.Errorf("%+v", done)
