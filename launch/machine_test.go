@@ -45,6 +45,12 @@ func boot(t *testing.T, kernel, disk string, words ...string) *appliance {
 // powerOn starts a machine.
 func powerOn(t *testing.T, kernel, disk string, words ...string) *appliance {
 	t.Helper()
+	return powerOnWith(t, kernel, disk, nil, words...)
+}
+
+// powerOnWith starts a machine with more files than it has.
+func powerOnWith(t *testing.T, kernel, disk string, files []vm.File, words ...string) *appliance {
+	t.Helper()
 	image, err := filepath.Abs("../build/initramfs.img")
 	if err != nil {
 		t.Fatal(err)
@@ -65,6 +71,7 @@ func powerOn(t *testing.T, kernel, disk string, words ...string) *appliance {
 		Outside: true, // or QEMU's DHCP names neither a gateway nor a name server
 		Cmdline: append([]string{"DOCKER_TLS_CERTDIR=/certs"}, words...),
 	}
+	o.Files = append(o.Files, files...)
 	o.Files = append(o.Files, vm.File{Path: "/certs/ca/cert.pem", From: filepath.Join(a.certs, "ca", "cert.pem")})
 	if kernel != "6.12" { // whose modules the initramfs has
 		o.Trees = append(o.Trees, vm.Tree{Path: "/usr/lib/modules/" + k.Release, From: k.Modules})
@@ -353,4 +360,28 @@ func TestMachineThatPanics(t *testing.T) {
 			t.Errorf("the console does not say %q:\n%s", want, a.Console())
 		}
 	}
+}
+
+// TestMachineAskedInBoot: a machine that is asked to power off while it checks its disk does so, and does not start Docker before.
+func TestMachineAskedInBoot(t *testing.T) {
+	t.Parallel()
+	disk := blankDisk(t)
+	mkfs, err := exec.LookPath("mkfs.ext4")
+	if err != nil {
+		testenv.Missing(t, err.Error())
+	}
+	if out, err := exec.Command(mkfs, "-q", "-L", "docker-data", disk).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	a := powerOnWith(t, "6.12", disk, []vm.File{{Path: "/usr/sbin/e2fsck", From: program(t, "testdata/slowfsck"), Mode: 0o755}})
+	a.off(t)
+	if !strings.Contains(a.Console(), "going down: power off") {
+		t.Errorf("the console does not say that the machine goes:\n%s", a.Console())
+	}
+	for _, late := range []string{"starting /", "cannot go on"} {
+		if strings.Contains(a.Console(), late) {
+			t.Errorf("the console says %q:\n%s", late, a.Console())
+		}
+	}
+	clean(t, disk)
 }
