@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/launch/bootline"
@@ -28,6 +29,10 @@ type boot struct {
 	facts   machine.Facts
 	// network is what the interfaces are given.
 	network network.Config
+	// settled is closed when the drivers of the devices are loaded, configured when an interface has its first address.
+	settled      <-chan struct{}
+	configured   chan struct{}
+	isConfigured func()
 	// cancel ends what goes on in the background.
 	cancel context.CancelFunc
 	ctx    context.Context
@@ -42,7 +47,8 @@ func (s *supervisor) bootMachine(ctx context.Context) error {
 		return fmt.Errorf("reading the kernel command line: %w", err)
 	}
 	line := bootline.Parse(string(data))
-	b := &boot{line: line}
+	b := &boot{line: line, configured: make(chan struct{})}
+	b.isConfigured = sync.OnceFunc(func() { close(b.configured) })
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	s.boot = b
 	words := wordsOf(line)
@@ -239,6 +245,9 @@ func (s *supervisor) startNetwork() {
 					return
 				}
 				s.config.log().Infof("network: %s", e.Text)
+				if e.Kind == network.Configured {
+					s.boot.isConfigured()
+				}
 			},
 			Hostname: func(name string) error {
 				if named || s.boot.facts.EtcHostname != "" {

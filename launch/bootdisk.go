@@ -136,6 +136,7 @@ func (s *supervisor) disks(ctx context.Context) error {
 	}
 	p := &Plan{Habitat: host.Machine, lane: LaneSystem}
 	settled := s.coldplug(p, false)
+	s.boot.settled = settled
 	s.startNetwork()
 	action := DataDisk{
 		Spec: s.config.Data, Format: s.config.Format, Fsck: s.config.Fsck, Target: dataRoot, wait: dataDiskLimit,

@@ -3,12 +3,14 @@ package launch_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -360,6 +362,34 @@ func TestMachineThatPanics(t *testing.T) {
 			t.Errorf("the console does not say %q:\n%s", want, a.Console())
 		}
 	}
+}
+
+// TestMachineCertificate: a fresh machine's certificate is for the address that it gets by DHCP, beside the start.
+func TestMachineCertificate(t *testing.T) {
+	t.Parallel()
+	a := powerOn(t, "6.12", "", "DOCKER_TLS_CERTDIR=/run/certs")
+	if _, err := a.WaitFor(`is ready, ([0-9a-z.]+) after the launcher`, readyLimit); err != nil {
+		t.Fatalf("%v\n%s", err, a.Console())
+	}
+	address, err := a.Forwarded(2376)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ips []net.IP
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: powerLimit}, "tcp", address, &tls.Config{
+		InsecureSkipVerify: true, // nobody has given the test this machine's authority
+		VerifyConnection:   func(state tls.ConnectionState) error { ips = state.PeerCertificates[0].IPAddresses; return nil },
+	})
+	if err == nil {
+		err = conn.Close()
+	}
+	if !slices.ContainsFunc(ips, func(ip net.IP) bool { return ip.Equal(net.IPv4(10, 0, 2, 15)) }) {
+		t.Errorf("the certificate is for %v (%v)\n%s", ips, err, a.Console())
+	}
+	if err := a.PowerButton(); err != nil {
+		t.Fatal(err)
+	}
+	a.off(t)
 }
 
 // TestMachineAskedInBoot: a machine that is asked to power off while it checks its disk does so, and does not start Docker before.

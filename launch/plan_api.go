@@ -198,9 +198,15 @@ func observeCertificates(c Config, e daemon.Effective, f network.Facts) Certific
 	if dir == "" {
 		return CertificateFacts{}
 	}
+	plan, err := planCertificates(c, dir, f)
+	return CertificateFacts{Plan: plan, Err: err}
+}
+
+// planCertificates looks at those below a folder, for the names and addresses that there are now.
+func planCertificates(c Config, dir string, f network.Facts) (*certs.Plan, error) {
 	name, err := os.Hostname()
 	if err != nil {
-		return CertificateFacts{Err: fmt.Errorf("asking for the host name, for the certificates: %w", err)}
+		return nil, fmt.Errorf("asking for the host name, for the certificates: %w", err)
 	}
 	var addresses []netip.Addr
 	for _, a := range f.Addresses {
@@ -211,10 +217,9 @@ func observeCertificates(c Config, e daemon.Effective, f network.Facts) Certific
 	}
 	wanted, err := certs.NewWanted(name, addresses, c.getenv(certs.SANVar))
 	if err != nil {
-		return CertificateFacts{Err: fmt.Errorf("%s: %w", certs.SANVar, err)}
+		return nil, fmt.Errorf("%s: %w", certs.SANVar, err)
 	}
-	plan, err := certs.NewPlan(dir, wanted, time.Now())
-	return CertificateFacts{Plan: plan, Err: err}
+	return certs.NewPlan(dir, wanted, time.Now())
 }
 
 // certificates plans what TLS needs.

@@ -120,7 +120,7 @@ func (d *device) leased(ctx context.Context, e dhcp.Event) {
 	if !e.Until.IsZero() {
 		text += fmt.Sprintf(", for %s", e.Lease.Time)
 	}
-	d.report(kind, text, nil)
+	defer d.report(kind, text, nil) // last, for who waits for all of it
 	m.nameservers()
 	m.hostname(d, e.Lease.Hostname)
 }
