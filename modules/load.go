@@ -28,16 +28,16 @@ func LoadFile(path, params string) error {
 // loadFile also tells whether this process unpacked the file, instead of the kernel. force are flags of finit_module(2),
 // which init_module(2) has not.
 func loadFile(path, params string, force int) (unpacked bool, err error) {
-	f, _, err := openFile(path)
+	fd, _, err := openRegular(path)
 	if err != nil {
 		return false, err
 	}
-	defer f.Close()
+	defer unix.Close(fd)
 	fail := func(op string, err error) error {
 		return &LoadError{Op: op, Module: NameOf(path), Path: path, Params: params, Err: err}
 	}
 	var magic [8]byte
-	n, err := f.ReadAt(magic[:], 0)
+	n, err := unix.Pread(fd, magic[:], 0)
 	if n < len(magic) {
 		return false, &os.PathError{Op: "read", Path: path, Err: errors.Join(ErrNotModule, err)}
 	}
@@ -45,7 +45,7 @@ func loadFile(path, params string, force int) (unpacked bool, err error) {
 	if packingOf(magic[:]) != plain {
 		flags |= initCompressed
 	}
-	err = unix.FinitModule(int(f.Fd()), params, flags)
+	err = unix.FinitModule(fd, params, flags)
 	switch {
 	case err == nil:
 		return false, nil
@@ -55,7 +55,7 @@ func loadFile(path, params string, force int) (unpacked bool, err error) {
 		return false, fail("finit_module", err)
 	}
 	if force != 0 {
-		return false, fail("finit_module", fmt.Errorf("%w, and the module must be unpacked to be loaded by force", err))
+		return false, fail("finit_module", fmt.Errorf("%w (what the kernel does not unpack itself cannot be forced on it)", err))
 	}
 	data, err := ReadFile(path)
 	if err != nil {

@@ -2,7 +2,6 @@ package modules
 
 import (
 	"io/fs"
-	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -35,20 +34,6 @@ func openRegular(path string) (fd int, size int64, err error) {
 		return -1, 0, &fs.PathError{Op: "read", Path: path, Err: err}
 	}
 	return fd, st.Size, nil
-}
-
-// openFile is openRegular for who needs the methods of a file.
-func openFile(path string) (*os.File, int64, error) {
-	fd, size, err := openRegular(path)
-	if err != nil {
-		return nil, 0, err
-	}
-	// Package os has its poller watch a file with O_NONBLOCK.
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, 0); err != nil {
-		unix.Close(fd)
-		return nil, 0, &fs.PathError{Op: "fcntl", Path: path, Err: err}
-	}
-	return os.NewFile(uintptr(fd), path), size, nil
 }
 
 // readBytes reads a whole file of at most maxText bytes.

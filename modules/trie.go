@@ -53,14 +53,17 @@ const (
 // A file that is mapped costs less to read, and the whole process where somebody cuts it short in place, which depmod does
 // not: reading it then ends in SIGBUS. So it is for a program that does nothing else, and not for an init.
 func openTrie(path string, mapped bool) (*trie, error) {
-	f, size, err := openFile(path)
+	fd, size, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
+	// Package os has its poller watch a file with O_NONBLOCK; if it cannot be taken away, it does.
+	unix.FcntlInt(uintptr(fd), unix.F_SETFL, 0)
+	f := os.NewFile(uintptr(fd), path)
 	t := &trie{path: path, file: f, size: min(size, trieOffset), blocks: map[int64][]byte{}} // closed when nobody refers to it
 	if mapped && t.size > 0 {
 		// A filesystem that cannot map is read. What is mapped stays so to the end of the program.
-		if data, err := unix.Mmap(int(f.Fd()), 0, int(t.size), unix.PROT_READ, unix.MAP_PRIVATE); err == nil {
+		if data, err := unix.Mmap(fd, 0, int(t.size), unix.PROT_READ, unix.MAP_PRIVATE); err == nil {
 			t.data = data
 		}
 	}
