@@ -239,7 +239,7 @@ func TestScanSkips(t *testing.T) {
 		t.Errorf("%s", problems)
 	}
 	var out, errs strings.Builder
-	if status := Modprobe([]string{"-q", "-d", root, "-S", "1", "-C", root, "-D", "linked"}, &out, &errs); status != 0 ||
+	if status := Modprobe([]string{"-q", "-d", root, "-S", "1", "-C", root, "-D", "linked"}, "", &out, &errs); status != 0 ||
 		!strings.Contains(out.String(), "linked.ko") || !strings.Contains(errs.String(), "bad.ko") {
 		t.Errorf("modprobe: %d\n%s%s", status, out.String(), errs.String())
 	}

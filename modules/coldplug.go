@@ -84,12 +84,13 @@ type plug struct {
 	busy   int // batches
 	done   chan loadedBatch
 	errs   []error
+	told   string // the last of them
 }
 
 // fail notes an error, after which the other devices get their drivers all the same. Many in a row may have the same reason.
 func (p *plug) fail(err error) {
-	if last := len(p.errs) - 1; last < 0 || p.errs[last].Error() != err.Error() {
-		p.errs = append(p.errs, err)
+	if text := err.Error(); text != p.told {
+		p.told, p.errs = text, append(p.errs, err)
 	}
 }
 

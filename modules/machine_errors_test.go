@@ -113,7 +113,7 @@ func refused(t *testing.T, errno unix.Errno, says string) {
 	if err := Remove("dummy"); err != nil {
 		t.Error(err)
 	}
-	if status := Modprobe([]string{"dummy"}, &out, &out); status != 0 {
+	if status := Modprobe([]string{"dummy"}, "", &out, &out); status != 0 {
 		t.Errorf("modprobe of the kernel's own: status %d, %s", status, out.String())
 	}
 }

@@ -45,7 +45,7 @@ func inMachineModprobe(t *testing.T) {
 		{"/packed/dummy.ko numdummies=2", 0, []string{"dummy"}, nil},
 	} {
 		var out strings.Builder
-		status := Modprobe(strings.Fields(c.args), &out, &out)
+		status := Modprobe(strings.Fields(c.args), "", &out, &out)
 		if status != c.status {
 			t.Errorf("modprobe %s: status %d\n%s", c.args, status, out.String())
 		}
@@ -94,10 +94,10 @@ func inMachineRequest(t *testing.T) {
 	}
 	defer os.Rename(dir+".gone", dir)
 	var out strings.Builder
-	if status := Modprobe([]string{"ipvlan"}, &out, &out); status != 1 || !strings.Contains(out.String(), "no modules for this kernel") {
+	if status := Modprobe([]string{"ipvlan"}, "", &out, &out); status != 1 || !strings.Contains(out.String(), "no modules for this kernel") {
 		t.Errorf("without modules: status %d, %s", status, out.String())
 	}
-	if status := Modprobe([]string{"vxlan"}, &out, &out); status != 0 {
+	if status := Modprobe([]string{"vxlan"}, "", &out, &out); status != 0 {
 		t.Errorf("a loaded module without modules: status %d, %s", status, out.String())
 	}
 }

@@ -15,8 +15,10 @@ import (
 )
 
 // Modprobe is the program modprobe: args are its arguments without its name, and the result is its exit status, 0 or 1 as
-// kmod's. The kernel runs it as "modprobe -q -- NAME" (kernel/module/kmod.c), dockerd as "modprobe -va NAME...". It reads no
-// environment: put what SplitOptions makes of MODPROBE_OPTIONS before the arguments.
+// kmod's. The kernel runs it as "modprobe -q -- NAME" (kernel/module/kmod.c), dockerd as "modprobe -va NAME...".
+//
+// options are more arguments, which come before the others: the value of the environment variable MODPROBE_OPTIONS, which
+// modprobe(8) reads. Double quotes keep blanks in a word that they stand around; others stay what they are.
 //
 // Beyond kmod's it takes a folder of modules without indexes, and where there is no folder at all it asks the kernel with
 // Request, unless it was the kernel that asked. It falls short of kmod's in these:
@@ -26,10 +28,10 @@ import (
 //   - --syslog is taken, and messages go to standard error all the same;
 //   - --force and its parts need a kernel that unpacks modules itself, or modules that are not packed;
 //   - its messages have the same levels, and other words.
-func Modprobe(args []string, stdout, stderr io.Writer) int {
+func Modprobe(args []string, options string, stdout, stderr io.Writer) int {
 	out := bufio.NewWriter(stdout)
 	m := modprobe{stdout: out, stderr: stderr, byKernel: slices.Equal(args[:min(2, len(args))], []string{"-q", "--"})}
-	status := m.main(args)
+	status := m.main(append(splitCommandLine(options), args...))
 	if err := out.Flush(); err != nil && status == 0 {
 		m.say("ERROR: writing: %v", err)
 		return 1

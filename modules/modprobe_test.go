@@ -118,7 +118,7 @@ install nf_conntrack /bin/true
 	} {
 		flags := append([]string{"-d", root, "-S", k.Release, "-C", conf}, strings.Fields(args)...)
 		var out, errs, wantOut, wantErrs bytes.Buffer
-		status := Modprobe(flags, &out, &errs)
+		status := Modprobe(flags, "", &out, &errs)
 		cmd := kmodCommand(t, flags...)
 		cmd.Stdout, cmd.Stderr = &wantOut, &wantErrs
 		want := 0
@@ -193,7 +193,7 @@ func TestModprobeDisabledDependency(t *testing.T) {
 func TestModprobePathWithoutIndex(t *testing.T) {
 	file := writeFile(t, t.TempDir()+"/my-own.ko", "")
 	var out, errs bytes.Buffer
-	if status := Modprobe([]string{"-S", "no-such-release", "-n", "-v", file, "a=b c"}, &out, &errs); status != 0 || out.String() != "insmod "+file+" a=\"b c\"\n" {
+	if status := Modprobe([]string{"-S", "no-such-release", "-n", "-v", file, "a=b c"}, "", &out, &errs); status != 0 || out.String() != "insmod "+file+" a=\"b c\"\n" {
 		t.Errorf("%d %q %q", status, out.String(), errs.String())
 	}
 }

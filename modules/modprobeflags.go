@@ -89,10 +89,6 @@ func parseFlags(args []string) (*flags, error) {
 	return f, nil
 }
 
-// SplitOptions splits the value of the environment variable MODPROBE_OPTIONS into arguments, which modprobe(8) puts before its
-// own. Double quotes keep blanks in a word that they stand around; others stay what they are, unlike with kmod's modprobe.
-func SplitOptions(text string) []string { return splitCommandLine(text) }
-
 // findLong finds a long flag by its name or an unambiguous beginning of it.
 func findLong(name string) (letter byte, takes bool, err error) {
 	found := map[byte]bool{}

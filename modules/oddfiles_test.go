@@ -138,7 +138,7 @@ func FuzzFiles(f *testing.F) {
 		inTime(t, func() {
 			var out bytes.Buffer
 			flags := []string{"-d", root, "-S", "1", "-C", dir, "-a", "-D", "a", "b", "x", "symbol:x"}
-			if status := Modprobe(flags, &out, &out); status != 0 && out.Len() == 0 {
+			if status := Modprobe(flags, "", &out, &out); status != 0 && out.Len() == 0 {
 				t.Error("it fails and says nothing")
 			}
 		})

@@ -32,7 +32,7 @@ func main() {
 	}
 	switch applet := filepath.Base(os.Args[0]); {
 	case applet == verbModprobe:
-		os.Exit(modprobe(os.Args[1:], os.Stdout, os.Stderr))
+		os.Exit(modules.Modprobe(os.Args[1:], os.Getenv("MODPROBE_OPTIONS"), os.Stdout, os.Stderr))
 	case power.IsApplet(applet):
 		os.Exit(power.Applet(applet, os.Args[1:], os.Stdout, os.Stderr))
 	case ociruntime.Called(os.Args[0]):
@@ -69,7 +69,7 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 		}
 	}()
 	if len(args) > 0 && args[0] == verbModprobe {
-		return modprobe(args[1:], stdout, stderr)
+		return modules.Modprobe(args[1:], os.Getenv("MODPROBE_OPTIONS"), stdout, stderr)
 	}
 	if len(args) > 0 && args[0] == verbReady {
 		return askReady(args[1:], stdout, stderr)
@@ -101,11 +101,6 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 		return launch.ExitStatus(err)
 	}
 	return 0
-}
-
-// modprobe is the applet, whose options the environment may give, too.
-func modprobe(args []string, stdout, stderr io.Writer) int {
-	return modules.Modprobe(append(modules.SplitOptions(os.Getenv("MODPROBE_OPTIONS")), args...), stdout, stderr)
 }
 
 // complete adds what comes from outside the command line.

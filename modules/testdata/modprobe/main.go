@@ -1,10 +1,11 @@
 package main
 
 import (
-	"github.com/dockerlaunch/dockerlaunch/modules"
 	"os"
+
+	"github.com/dockerlaunch/dockerlaunch/modules"
 )
 
 func main() {
-	os.Exit(modules.Modprobe(append(modules.SplitOptions(os.Getenv("MODPROBE_OPTIONS")), os.Args[1:]...), os.Stdout, os.Stderr))
+	os.Exit(modules.Modprobe(os.Args[1:], os.Getenv("MODPROBE_OPTIONS"), os.Stdout, os.Stderr))
 }
