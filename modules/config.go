@@ -55,10 +55,13 @@ type SoftDep struct {
 // Command is "install NAME COMMAND" or "remove NAME COMMAND".
 type Command struct{ Name, Command string }
 
-// ReadConfig reads the files *.conf of the folders, and single files, in the order of their base names. What cannot be read
-// is among the Problems, as one file must not cost a machine all its drivers.
+// ReadConfig reads the files *.conf of the folders, and single files, in the order of their base names; nil means
+// ConfigDirs(). What cannot be read is among the Problems, as one file must not cost a machine all its drivers.
 func ReadConfig(dirs []string) *Config {
 	c := &Config{}
+	if dirs == nil {
+		dirs = ConfigDirs()
+	}
 	for _, file := range c.files(dirs) {
 		text, err := readText(file)
 		if err != nil {

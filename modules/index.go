@@ -56,11 +56,7 @@ func Open(o Options) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	dirs := o.ConfigDirs
-	if dirs == nil {
-		dirs = ConfigDirs()
-	}
-	config := ReadConfig(dirs)
+	config := ReadConfig(o.ConfigDirs)
 	x := &Index{Dir: dir, Config: config}
 	if err := x.read(o.mapped); err != nil {
 		return nil, err

@@ -68,7 +68,10 @@ func (m *modprobe) main(args []string) int {
 		return 1
 	}
 	if m.index, err = m.open(); errors.Is(err, ErrNoModules) {
-		return m.withoutIndex(err)
+		if m.all || m.remove || !isPath(m.args[0]) {
+			return m.withoutIndex(err)
+		}
+		m.index = &Index{Config: ReadConfig(m.config), records: scanned{}} // which a file can do without
 	} else if err != nil {
 		m.say("FATAL: %v", err)
 		return 1
@@ -103,15 +106,8 @@ func (m *modprobe) say(format string, args ...any) {
 	}
 }
 
-func (m *modprobe) configDirs() []string {
-	if m.config == nil {
-		return ConfigDirs()
-	}
-	return m.config
-}
-
 func (m *modprobe) open() (*Index, error) {
-	o := Options{Release: m.release, ConfigDirs: m.configDirs(), mapped: true}
+	o := Options{Release: m.release, ConfigDirs: m.config, mapped: true}
 	if m.dir != "" {
 		dir, err := filepath.Abs(m.dir)
 		if err != nil {
@@ -127,21 +123,14 @@ func (m *modprobe) open() (*Index, error) {
 	return Open(o)
 }
 
-// withoutIndex leaves the work to the kernel, but for what is in a file.
+// withoutIndex leaves the work to the kernel.
 func (m *modprobe) withoutIndex(why error) int {
 	status := 0
-	m.index = &Index{Config: ReadConfig(m.configDirs()), records: scanned{}}
-	names, params := m.args, ""
+	names := m.args
 	if !m.all {
-		names, params = m.args[:1], joinParams(m.args[1:])
+		names = names[:1]
 	}
 	for _, name := range names {
-		if isPath(name) && !m.remove {
-			if m.insertName(name, params) != nil {
-				status = 1
-			}
-			continue
-		}
 		presence, err := m.kernel.Has(name)
 		if err == nil && presence == Absent && m.mayAsk() && !m.byKernel && !m.kernel.startedByKernel() {
 			if err = Request(name); err == nil {
