@@ -32,7 +32,7 @@ func (x *Index) scan() error {
 	for i, info := range infos {
 		name := NameOf(files[i])
 		if errs[i] != nil {
-			x.Config.problem("a damaged module: " + errs[i].Error())
+			x.Config.skip(errs[i])
 			info = &Info{}
 		}
 		records[name] = &record{path: files[i], deps: info.Depends}
@@ -66,7 +66,7 @@ func (x *Index) moduleFiles() ([]string, error) {
 		case err != nil && path == root:
 			return err
 		case err != nil:
-			x.Config.problem("skipped: " + err.Error())
+			x.Config.skip(err)
 		default:
 			files = append(files, path[len(root):])
 		}

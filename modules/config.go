@@ -33,10 +33,10 @@ type Config struct {
 // maxProblems bounds Problems: any file may have the name of a configuration.
 const maxProblems = 1000
 
-// problem notes what is skipped.
-func (c *Config) problem(text string) {
+// skip notes what is skipped.
+func (c *Config) skip(err error) {
 	if len(c.Problems) < maxProblems {
-		c.Problems = append(c.Problems, text)
+		c.Problems = append(c.Problems, "skipped: "+err.Error())
 	}
 }
 
@@ -65,7 +65,7 @@ func ReadConfig(dirs []string) *Config {
 	for _, file := range c.files(dirs) {
 		text, err := readText(file)
 		if err != nil {
-			c.problem("skipped: " + err.Error())
+			c.skip(err)
 			continue
 		}
 		c.parse(file, text)
@@ -96,7 +96,7 @@ func (c *Config) files(dirs []string) []string {
 			entries, err = os.ReadDir(dir)
 		}
 		if err != nil {
-			c.problem("skipped: " + err.Error())
+			c.skip(err)
 		}
 		for _, entry := range entries {
 			if strings.HasSuffix(entry.Name(), ".conf") && entry.Name()[0] != '.' {
@@ -124,7 +124,7 @@ func (c *Config) parse(file, text string) {
 		line, joined = strings.TrimSpace(strings.Join(joined, " ")), joined[:0]
 		if line != "" && line[0] != '#' && !c.line(line) {
 			word, _ := cutField(line)
-			c.problem(fmt.Sprintf("%s:%d: not understood and skipped: the line that begins with %.40q", file, number, word))
+			c.skip(fmt.Errorf("%s:%d: not understood: the line that begins with %.40q", file, number, word))
 		}
 	}
 }

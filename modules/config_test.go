@@ -41,7 +41,7 @@ frobnicate \
 	}
 	for _, where := range []string{`3: "alias"`, `8: "options"`, `12: "softdep"`, `16: "frobnicate"`} {
 		number, word, _ := strings.Cut(where, " ")
-		want.Problems = append(want.Problems, "f.conf:"+number+" not understood and skipped: the line that begins with "+word)
+		want.Problems = append(want.Problems, "skipped: f.conf:"+number+" not understood: the line that begins with "+word)
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
