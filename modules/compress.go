@@ -17,10 +17,11 @@ const maxModule = 256 << 20
 // maxWindow bounds the memory that a packed module may ask of its decoder; modules are packed with 2 to 8 MiB.
 const maxWindow = 64 << 20
 
-// ErrTooLarge is returned for a file that unpacks to more than a module can be.
+// ErrTooLarge is returned for a file that is larger than a module can be, or unpacks to more.
 var ErrTooLarge = errors.New("larger than a kernel module can be")
 
-// ReadFile reads a module and unpacks it where it is packed with xz, zstd or gzip, whatever the file is called.
+// ReadFile reads a module and unpacks it where it is packed with xz, zstd or gzip, whatever the file is called. What is larger
+// than 256 MiB, packed or not, is ErrTooLarge.
 func ReadFile(path string) ([]byte, error) {
 	data, err := readMost(path, maxModule, ErrTooLarge)
 	if err != nil {

@@ -28,7 +28,7 @@ type Loader struct {
 type Outcome int
 
 const (
-	Skipped   Outcome = iota // something it needs failed, or the time was over
+	Skipped   Outcome = iota // the time was over before it was tried, or before the kernel answered
 	Inserted                 // loaded now
 	Present                  // loaded before
 	WasBuilt                 // part of the kernel

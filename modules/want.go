@@ -36,7 +36,7 @@ type WantResult struct {
 	Want
 	Way  Way
 	Name string // which of Names it was
-	// Err says why it is missing; also what failed on the way to one that came in the end is not kept.
+	// Err says why it is missing; nil where it is not, whatever failed on the way.
 	Err error
 }
 
