@@ -14,7 +14,7 @@ import (
 )
 
 // flushLimit bounds the wait for a console that takes nothing.
-const flushLimit = time.Second
+const flushLimit = 2 * time.Second
 
 // newFatal is the end of a launcher that cannot go on. It needs nothing of what the launcher does before: on a machine, where it
 // is the only way out, it stands ready before the first signal can come.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/dockerlaunch/dockerlaunch/internal/testenv"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/launch/machine"
 	"github.com/dockerlaunch/dockerlaunch/launch/pidone"
 	"github.com/dockerlaunch/dockerlaunch/launch/power"
 	"github.com/sirupsen/logrus"
@@ -177,6 +178,49 @@ func TestSignalsOfAMachine(t *testing.T) {
 	}
 	if text, err := os.ReadFile(pidFile); err != nil || strings.Count(string(text), "\n") != 1 {
 		t.Errorf("the daemon was started in the midst of the end: %q, %v", text, err)
+	}
+}
+
+// TestLogThatIsSlow: what a console has not taken yet is not lost when another log takes over.
+func TestLogThatIsSlow(t *testing.T) {
+	console := t.TempDir() + "/console"
+	if err := unix.Mkfifo(console, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Open(console, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for err == nil {
+		_, err = unix.Write(fd, make([]byte, 4096)) // until it takes nothing
+	}
+	s := newSupervisor(Config{}, true)
+	s.useLog(&machine.Log{Verbosity: machine.Verbosity{Console: machine.Debug}, Console: machine.OpenTerminal(console)})
+	for _, line := range []string{"a first line", "one that waits behind it", "the last line"} {
+		s.config.log().Warn(line)
+	}
+	all := make(chan string, 1)
+	go func() {
+		time.Sleep(100 * time.Millisecond) // that is how slow it is
+		var text []byte
+		for end := time.Now().Add(30 * time.Second); time.Now().Before(end) && !strings.Contains(string(text), "the last line"); {
+			var data [65536]byte
+			if n, err := unix.Read(fd, data[:]); err == nil {
+				text = append(text, data[:n]...)
+			} else {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		all <- string(text)
+	}()
+	begin := time.Now()
+	s.useLog(&machine.Log{})
+	if took := time.Since(begin); took > flushLimit+10*time.Second {
+		t.Errorf("it waited for %v", took)
+	}
+	if !strings.Contains(<-all, "the last line") {
+		t.Error("the line is lost")
 	}
 }
 
