@@ -39,7 +39,7 @@ func TestLog(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got := inKmsg(); !strings.Contains(got, "<4>dockerlaunch: w|") || !strings.Contains(got, "<6>dockerlaunch: i|") || strings.Contains(got, ": d") {
+	if got := inKmsg(); !strings.Contains(got, "<4>dockerlaunch: w\n|") || !strings.Contains(got, "<6>dockerlaunch: i\n|") || strings.Contains(got, ": d") {
 		t.Errorf("in the kernel's log: %q", got)
 	}
 	if got := onConsole(); got != "dockerlaunch: i\n|" {

@@ -19,10 +19,11 @@ const Prefix = "dockerlaunch: "
 
 // Records makes the records for /dev/kmsg of a message: each line one record or, where it is longer than RecordLimit, several,
 // cut between characters. Control characters are written as \xNN, since the kernel hands them to the terminal as they are. A
-// message of more than 64 records ends with a note about the rest.
+// message of more than 64 records ends with a note about the rest. A record without its newline could be continued by the next
+// one, and the kernel shows it to nobody until that has come (prb_commit in kernel/printk/printk_ringbuffer.c).
 func Records(level Level, text string) []string {
 	start := "<" + strconv.Itoa(int(min(max(level, Emergency), Debug))) + ">" + Prefix
-	return pieces(start, "", text, RecordLimit)
+	return pieces(start, "\n", text, RecordLimit)
 }
 
 // Lines makes the lines for the console of a message.

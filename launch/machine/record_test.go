@@ -14,13 +14,13 @@ func TestRecords(t *testing.T) {
 		text  string
 		want  []string
 	}{
-		"a line":             {Info, "hello", []string{"<6>dockerlaunch: hello"}},
-		"the end of a line":  {Warning, "hello\r\n", []string{"<4>dockerlaunch: hello"}},
-		"two lines":          {Error, "a\nb", []string{"<3>dockerlaunch: a", "<3>dockerlaunch: b"}},
-		"empty":              {Debug, "", []string{"<7>dockerlaunch: "}},
-		"a terminal's codes": {Info, "\x1b[2Jü\t\x7f", []string{`<6>dockerlaunch: \x1b[2Jü` + "\t" + `\x7f`}},
-		"a level too high":   {Level(99), "x", []string{"<7>dockerlaunch: x"}},
-		"a level too low":    {Level(-1), "x", []string{"<0>dockerlaunch: x"}},
+		"a line":             {Info, "hello", []string{"<6>dockerlaunch: hello\n"}},
+		"the end of a line":  {Warning, "hello\r\n", []string{"<4>dockerlaunch: hello\n"}},
+		"two lines":          {Error, "a\nb", []string{"<3>dockerlaunch: a\n", "<3>dockerlaunch: b\n"}},
+		"empty":              {Debug, "", []string{"<7>dockerlaunch: \n"}},
+		"a terminal's codes": {Info, "\x1b[2Jü\t\x7f", []string{`<6>dockerlaunch: \x1b[2Jü` + "\t" + `\x7f` + "\n"}},
+		"a level too high":   {Level(99), "x", []string{"<7>dockerlaunch: x\n"}},
+		"a level too low":    {Level(-1), "x", []string{"<0>dockerlaunch: x\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, Records(c.level, c.text)); diff != "" {
@@ -42,7 +42,7 @@ func TestRecordsAreCutBetweenCharacters(t *testing.T) {
 			if i < len(records)-1 && len(r) <= RecordLimit-utf8.UTFMax {
 				t.Errorf("record %d is cut too early, at %d", i, len(r))
 			}
-			joined += strings.TrimPrefix(r, "<6>"+Prefix)
+			joined += strings.TrimSuffix(strings.TrimPrefix(r, "<6>"+Prefix), "\n")
 		}
 		if joined != text {
 			t.Errorf("shift %d: the text changed", shift)
@@ -61,7 +61,7 @@ func FuzzRecords(f *testing.F) {
 			t.Fatalf("%d records", len(records))
 		}
 		for _, r := range records {
-			if len(r) > RecordLimit || strings.ContainsAny(r, "\n\r\x00\x1b") || utf8.ValidString(text) && !utf8.ValidString(r) {
+			if len(r) > RecordLimit || strings.ContainsAny(r, "\r\x00\x1b") || strings.Index(r, "\n") != len(r)-1 || utf8.ValidString(text) && !utf8.ValidString(r) {
 				t.Fatalf("record %q", r)
 			}
 		}
