@@ -355,9 +355,10 @@ func TestMachineOldKernel(t *testing.T) {
 // own panic. Before that, a machine without a disk has said loudly what that means.
 func TestMachineThatPanics(t *testing.T) {
 	t.Parallel()
-	a := powerOn(t, "6.12", "", "dockerlaunch.panic-after=1s")
+	// A word that a boot loader adds and a flag that is wrong are no reason to stop.
+	a := powerOn(t, "6.12", "", "dockerlaunch.panic-after=1s", "splash", "--", "--cgroup=v3")
 	a.off(t)
-	for _, want := range []string{"images, containers and volumes are lost when this machine stops", "asked for by the option panic-after", "please report it", "reboot"} {
+	for _, want := range []string{`knows the word "splash"`, "argument --cgroup=v3", "images, containers and volumes are lost when this machine stops", "asked for by the option panic-after", "please report it", "reboot"} {
 		if !strings.Contains(a.Console(), want) {
 			t.Errorf("the console does not say %q:\n%s", want, a.Console())
 		}
@@ -414,4 +415,20 @@ func TestMachineAskedInBoot(t *testing.T) {
 		}
 	}
 	clean(t, disk)
+}
+
+// TestMachineThatCannotGoOn: a machine whose root is missing stays as panic=0 has it, and the power button turns it off.
+func TestMachineThatCannotGoOn(t *testing.T) {
+	t.Parallel()
+	a := powerOn(t, "6.12", "", "root=LABEL=nowhere", "rootwait=1", "panic=0")
+	if _, err := a.WaitFor("this machine stays as it is", powerLimit); err != nil {
+		t.Fatalf("%v\n%s", err, a.Console())
+	}
+	if err := a.PowerButton(); err != nil {
+		t.Fatal(err)
+	}
+	a.off(t)
+	if !strings.Contains(a.Console(), "power off now") {
+		t.Errorf("the console does not say that it is turned off:\n%s", a.Console())
+	}
 }
