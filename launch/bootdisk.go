@@ -140,7 +140,7 @@ func (s *supervisor) disks(ctx context.Context) error {
 	s.startNetwork()
 	action := DataDisk{
 		Spec: s.config.Data, Format: s.config.Format, Fsck: s.config.Fsck, Target: dataRoot, wait: dataDiskLimit,
-		runner: programRunner{s.init, []string{"PATH=" + s.config.path()}, s.announce, limit}, found: &onDisk,
+		runner: &programRunner{s.init, []string{"PATH=" + s.config.path()}, s.announce, limit}, found: &onDisk,
 		notice: func(text string) { s.config.log().Warn(text) }, seeded: s.seeded, settled: settled,
 	}
 	step := Step{Name: "data disk", Why: "images and containers outlive a boot only on a disk", Required: true, Verdict: Do}

@@ -53,9 +53,7 @@ func (s *supervisor) awaitAddress(ctx context.Context) error {
 
 // seeded waits until the kernel's random number generator is seeded, and says so.
 func (s *supervisor) seeded(ctx context.Context) error {
-	if random.Ready() {
-		return nil
-	}
-	s.announce("waiting for the kernel's random number generator to be seeded, for no longer than " + random.Limit.String())
-	return random.Wait(ctx)
+	return random.Wait(ctx, func() {
+		s.announce("waiting for the kernel's random number generator to be seeded, for no longer than a minute")
+	})
 }

@@ -39,7 +39,7 @@ type programRunner struct {
 }
 
 // Run runs a program and waits for it; where ctx or the limit ends first it is ended. See storage.Runner.
-func (r programRunner) Run(ctx context.Context, path string, args ...string) (exitCode int, output string, err error) {
+func (r *programRunner) Run(ctx context.Context, path string, args ...string) (exitCode int, output string, err error) {
 	from, to, err := os.Pipe()
 	if err != nil {
 		return 0, "", fmt.Errorf("making a pipe for the output of %s: %w", path, err)
@@ -72,7 +72,7 @@ func (r programRunner) Run(ctx context.Context, path string, args ...string) (ex
 
 // wait waits for a process, and ends it where ctx ends: by SIGTERM, upon which e2fsck writes what it has in memory, then by
 // SIGKILL. The error is then the cause.
-func (r programRunner) wait(ctx context.Context, name string, process interface {
+func (r *programRunner) wait(ctx context.Context, name string, process interface {
 	Done() <-chan struct{}
 	Signal(unix.Signal) error
 }) error {

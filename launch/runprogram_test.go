@@ -59,7 +59,7 @@ func TestWaitForProgram(t *testing.T) {
 					defer time.AfterFunc(c.cancel, func() { stop(asked) }).Stop()
 				}
 				var told []string
-				r := programRunner{say: func(text string) { told = append(told, text) }}
+				r := &programRunner{say: func(text string) { told = append(told, text) }}
 				p := &fakeProcess{ends: c.ends, done: make(chan struct{})}
 				began := time.Now()
 				err := r.wait(ctx, "e2fsck -p /dev/x", p)
@@ -86,7 +86,7 @@ func TestRunProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := programRunner{init: init, env: []string{"PATH=/usr/bin:/bin"}, say: func(string) {}, limit: time.Minute}
+	r := &programRunner{init: init, env: []string{"PATH=/usr/bin:/bin"}, say: func(string) {}, limit: time.Minute}
 	if code, output, err := r.Run(t.Context(), "/bin/sh", "-c", "echo out; echo err >&2; exit 4"); code != 4 || output != "out\nerr\n" || err != nil {
 		t.Errorf("%d, %q, %v", code, output, err)
 	}

@@ -12,11 +12,8 @@ import (
 )
 
 func TestRead(t *testing.T) {
-	if !Ready() {
-		t.Skip("this kernel's generator is not seeded")
-	}
 	a, b := make([]byte, 600), make([]byte, 600) // more than getrandom(2) gives without an interruption is 256
-	if err := errors.Join(Wait(t.Context()), Read(a), Read(b)); err != nil {
+	if err := errors.Join(Wait(t.Context(), func() {}), Read(a), Read(b)); err != nil {
 		t.Fatal(err)
 	}
 	if bytes.Equal(a, b) || bytes.Equal(a[300:], make([]byte, 300)) {
@@ -41,18 +38,19 @@ func TestWait(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				kernel := source(func(b []byte, flags int) (int, error) {
+				kernel := func(b []byte, flags int) (int, error) {
 					left := c.seeded - time.Since(began)
 					if left > 0 && flags&unix.GRND_NONBLOCK != 0 {
 						return 0, unix.EAGAIN
 					}
 					time.Sleep(left)
 					return len(b), nil
-				})
+				}
+				told := 0
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer time.AfterFunc(c.cancel, func() { cancel(asked) }).Stop()
-				if err := kernel.wait(ctx); !errors.Is(err, c.want) {
-					t.Errorf("%v, want %v", err, c.want)
+				if err := read(ctx, make([]byte, 20), func() { told++ }, kernel); !errors.Is(err, c.want) || told != 1 {
+					t.Errorf("%v, want %v; told %d times", err, c.want, told)
 				}
 				if took := time.Since(began); took != c.took {
 					t.Errorf("it took %v, want %v", took, c.took)
@@ -61,17 +59,18 @@ func TestWait(t *testing.T) {
 			})
 		})
 	}
-	broken := source(func([]byte, int) (int, error) { return -1, unix.ENOSYS })
-	if err := broken.wait(t.Context()); !errors.Is(err, unix.ENOSYS) {
+	untold := func() { t.Error("it says that it waits") }
+	broken := func([]byte, int) (int, error) { return -1, unix.ENOSYS }
+	if err := read(t.Context(), make([]byte, 5), untold, broken); !errors.Is(err, unix.ENOSYS) {
 		t.Errorf("%v", err)
 	}
 	interrupted := 0
-	if err := source(func(b []byte, _ int) (int, error) {
+	if err := read(t.Context(), make([]byte, 5), untold, func([]byte, int) (int, error) {
 		if interrupted++; interrupted < 3 {
 			return -1, unix.EINTR
 		}
 		return 1, nil
-	}).fill(make([]byte, 5), 0); err != nil || interrupted != 7 {
+	}); err != nil || interrupted != 7 {
 		t.Errorf("%v after %d", err, interrupted)
 	}
 }
