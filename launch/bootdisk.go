@@ -27,18 +27,16 @@ const (
 	diskPoll = 50 * time.Millisecond
 	// rootLimit bounds the wait for the disk of root=, unless rootwait says otherwise.
 	rootLimit = 30 * time.Second
-	// fsckRepair is the option by which e2fsck corrects everything.
-	fsckRepair = "repair"
 	// newRoot is where the root of a disk is mounted before it becomes the root.
 	newRoot = "/run/dockerlaunch/root"
 )
 
 // DataDisk finds the disk with the data-root and mounts it.
 type DataDisk struct {
-	// Spec names the disk, Format is what may be formatted: "blank", or nothing; with Fsck "repair" the check corrects everything.
+	// Spec names the disk, Format is what may be formatted: "blank", or nothing; with Repair the check corrects everything.
 	Spec   string `json:"spec"`
 	Format string `json:"format,omitempty"`
-	Fsck   string `json:"fsck,omitempty"`
+	Repair bool   `json:"repair,omitempty"`
 	Target string `json:"target"`
 
 	wait   time.Duration
@@ -72,7 +70,7 @@ func (d DataDisk) Apply(ctx context.Context) (kept bool, err error) {
 			return false, err
 		}
 	}
-	done, err := storage.Preparer{Runner: d.runner, LoadFilesystem: loadFilesystem, Repair: d.Fsck == fsckRepair}.Apply(ctx, plan)
+	done, err := storage.Preparer{Runner: d.runner, LoadFilesystem: loadFilesystem, Repair: d.Repair}.Apply(ctx, plan)
 	for _, notice := range done.Notices {
 		d.notice(notice)
 	}
@@ -131,7 +129,7 @@ func (s *supervisor) disks(ctx context.Context) error {
 		return err
 	}
 	onDisk, limit := false, programLimit
-	if s.config.Fsck == fsckRepair {
+	if s.config.Repair {
 		limit = repairLimit
 	}
 	p := &Plan{Habitat: host.Machine, lane: LaneSystem}
@@ -139,7 +137,7 @@ func (s *supervisor) disks(ctx context.Context) error {
 	s.boot.settled = settled
 	s.startNetwork()
 	action := DataDisk{
-		Spec: s.config.Data, Format: s.config.Format, Fsck: s.config.Fsck, Target: dataRoot, wait: dataDiskLimit,
+		Spec: s.config.Data, Format: s.config.Format, Repair: s.config.Repair, Target: dataRoot, wait: dataDiskLimit,
 		runner: &programRunner{s.init, []string{"PATH=" + s.config.path()}, s.announce, limit}, found: &onDisk,
 		notice: func(text string) { s.config.log().Warn(text) }, seeded: s.seeded, settled: settled,
 	}

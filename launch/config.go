@@ -26,6 +26,8 @@ type Config struct {
 	Exec bool
 	// Restart starts a daemon that ends again, as it is always done on a machine, where nobody else would.
 	Restart bool
+	// Repair lets the check of a machine's data disk correct everything, and not only what is safe.
+	Repair bool
 	// Environ is the environment for the daemon, as os.Environ returns it.
 	Environ []string
 	// Boot completes the Config of a machine by its kernel command line, which is not to be read before /proc is mounted. What
@@ -34,8 +36,6 @@ type Config struct {
 	// Data names a machine's data disk, as LABEL=…, UUID=…, PARTLABEL=…, PARTUUID=… or /dev/…; "" is LABEL=docker-data, and
 	// "none" is no disk. Format is "blank" where a blank one may be formatted.
 	Data, Format string
-	// Fsck is "repair" where the check of the data disk may correct everything; "" and "preen" let it correct what is safe.
-	Fsck string
 	// IPs are what a machine's interfaces are to be given, beside the ip= of the kernel command line.
 	IPs []bootline.IP
 	// Hostname is a machine's name; "" leaves it to /etc/hostname, DHCP and the kernel.

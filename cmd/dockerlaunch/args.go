@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/dockerlaunch/dockerlaunch/cgroups"
@@ -97,7 +96,7 @@ func (c *call) flags() *pflag.FlagSet {
 	f.StringVar(&c.config.Preload, "preload", "", "load the image archives in this `folder`, each once, when the daemon is ready; /usr/share/dockerlaunch/images where not given")
 	f.StringVar(&c.config.Data, "data", "", "on a machine: the `disk` with the data-root, as LABEL=, UUID=, PARTLABEL=, PARTUUID= or /dev/; LABEL=docker-data where not given")
 	f.StringVar(&c.config.Format, "format", "", "on a machine: \"blank\" lets a blank data disk be formatted; nothing else ever is")
-	f.Var(&wordValue{&c.config.Fsck, []string{"preen", "repair"}}, "fsck", "on a machine: \"repair\" lets e2fsck correct everything on the data disk, \"preen\" what is safe; preen where not given")
+	f.Var(&fsckValue{&c.config.Repair}, "fsck", "on a machine: \"repair\" lets e2fsck correct everything on the data disk, \"preen\" what is safe; preen where not given")
 	f.Var(&ipValue{&c.config.IPs}, "ip", "on a machine: what an interface is given, as ip= of the kernel command line has it; may be repeated")
 	f.StringVar(&c.config.Hostname, "hostname", "", "on a machine: its name")
 	f.StringVar(&c.config.StateDir, "state-dir", "", "on a machine: the folder for what outlives a boot, the clock and the entropy seed")
@@ -193,23 +192,20 @@ func (v *ipValue) Type() string { return "ip" }
 
 func (v *ipValue) String() string { return "" }
 
-// wordValue takes one of a few words.
-type wordValue struct {
-	word *string
-	of   []string
-}
+// fsckValue takes how far the check of a disk goes.
+type fsckValue struct{ repair *bool }
 
-func (v *wordValue) Set(word string) error {
-	if !slices.Contains(v.of, word) {
-		return fmt.Errorf("it is to be %s", strings.Join(v.of, " or "))
+func (v *fsckValue) Set(word string) error {
+	if word != "repair" && word != "preen" {
+		return errors.New("it is to be preen or repair")
 	}
-	*v.word = word
+	*v.repair = word == "repair"
 	return nil
 }
 
-func (v *wordValue) Type() string { return "word" }
+func (v *fsckValue) Type() string { return "word" }
 
-func (v *wordValue) String() string { return "" }
+func (v *fsckValue) String() string { return "" }
 
 // listValue takes names with commas between them; several add up. pflag's own, which reads CSV, would cost 20 KB.
 type listValue struct{ names *[]string }

@@ -13,7 +13,7 @@ import (
 )
 
 func TestMergePrecedence(t *testing.T) {
-	if c, problems := merge(nil, bootline.Parse("dockerlaunch.fsck=repair").Options()); len(problems) > 0 || c.config.Fsck != "repair" {
+	if c, problems := merge(nil, bootline.Parse("dockerlaunch.fsck=repair").Options()); len(problems) > 0 || !c.config.Repair {
 		t.Errorf("fsck=repair: %+v, %v", c, problems)
 	}
 	file := []bootline.Option{{Key: "cgroup", Value: "v1", Where: "file:1"}, {Key: "hostname", Value: "file", Where: "file:2"}, {Key: "without", Value: "ps", Where: "file:3"}}
@@ -49,7 +49,7 @@ func TestMergeProblems(t *testing.T) {
 			t.Errorf("nothing says %q:\n%s", part, all)
 		}
 	}
-	if len(problems) != 5 || c.config.Fsck != "" || c.config.Hostname != "good" || c.config.Cgroup != cgroups.WantAuto || c.config.Exec {
+	if len(problems) != 5 || c.config.Repair || c.config.Hostname != "good" || c.config.Cgroup != cgroups.WantAuto || c.config.Exec {
 		t.Errorf("%d problems, %+v", len(problems), c.config)
 	}
 }
