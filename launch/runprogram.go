@@ -76,14 +76,13 @@ func (r *programRunner) wait(ctx context.Context, name string, process interface
 	Done() <-chan struct{}
 	Signal(unix.Signal) error
 }) error {
-	began, ticker := time.Now(), time.NewTicker(sayEvery)
-	defer ticker.Stop()
+	began := time.Now()
 	for ctx.Err() == nil {
 		select {
 		case <-process.Done():
 			return nil
 		case <-ctx.Done():
-		case <-ticker.C:
+		case <-time.After(sayEvery):
 			r.say(fmt.Sprintf("%s goes on: %v of at most %v. Ctrl-Alt-Del and the power button end it",
 				name, time.Since(began).Round(time.Second), r.limit))
 		}

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -151,27 +150,24 @@ func (s *supervisor) prepare(ctx context.Context) error {
 // earlySignals takes the signals that come before there is a daemon, until done is closed. Once known is closed, the first that
 // ends says so of calls stop with a *SignalError. It returns the others, which are for the daemon.
 func earlySignals(signals <-chan unix.Signal, known, done <-chan struct{}, ends func(unix.Signal) bool, stop context.CancelCauseFunc) (kept []unix.Signal) {
-	sift := func() {
-		kept = slices.DeleteFunc(kept, func(signal unix.Signal) bool {
-			if !ends(signal) {
-				return false
-			}
-			stop(&SignalError{Signal: signal})
-			return true
-		})
-	}
 	isKnown := false
 	for {
+		var came []unix.Signal
 		select {
 		case signal := <-signals:
-			kept = append(kept, signal)
+			came = []unix.Signal{signal}
 		case <-known:
 			known, isKnown = nil, true
+			came, kept = kept, nil
 		case <-done:
 			return kept
 		}
-		if isKnown {
-			sift()
+		for _, signal := range came {
+			if isKnown && ends(signal) {
+				stop(&SignalError{Signal: signal})
+			} else {
+				kept = append(kept, signal)
+			}
 		}
 	}
 }
