@@ -89,7 +89,7 @@ func (t *depTrie) find(name string) (record, bool, error) {
 		return r, false, fmt.Errorf("%s: %w: %q is not a path, a colon and paths", t.path, errTrie, lines)
 	}
 	r.deps = r.dependencies()
-	if r.path[0] != '/' {
+	if r.path[0] != '/' && t.dir[0] == '/' {
 		r.path = t.dir + "/" + r.path // once, as the path is asked for as often as the module
 	}
 	t.known[name] = r

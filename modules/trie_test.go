@@ -159,3 +159,23 @@ func FuzzTrie(f *testing.F) {
 		}
 	})
 }
+
+// The tree may be named by a relative path.
+func TestRelativeRoot(t *testing.T) {
+	k := vm.KernelNamed(t, "6.1")
+	root := strings.TrimSuffix(strings.TrimSuffix(k.Modules, "/lib/modules/"+k.Release), "/usr")
+	t.Chdir(filepath.Dir(root))
+	x, err := Open(Options{Root: filepath.Base(root), Release: k.Release, ConfigDirs: []string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		found, err := x.Lookup("overlay")
+		if err != nil || len(found) != 1 {
+			t.Fatalf("%+v, %v", found, err)
+		}
+		if _, err := os.Stat(found[0].Path); err != nil {
+			t.Error(err)
+		}
+	}
+}
