@@ -20,7 +20,7 @@ const (
 	// so that a slow machine makes fewer, but leastCuts in any case.
 	defaultCuts = 20
 	leastCuts   = 5
-	timeBudget  = 6 * time.Minute
+	timeBudget  = 12 * time.Minute
 	// longestLife is how long a machine's containers write at the most before its power goes.
 	longestLife = 4 * time.Second
 	// settleTime is after what an image is to be safe that nobody flushed but the launcher. The kernel waits thrice as long.
