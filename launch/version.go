@@ -81,7 +81,7 @@ func (s *supervisor) daemonVersion(ctx context.Context, path string) (daemon.Ver
 	if err != nil {
 		return daemon.Version{}, err
 	}
-	runner := programRunner{init: s.init, env: environWithout(s.config.Environ, ready.NotifyVar)}
+	runner := programRunner{init: s.init, env: environWithout(s.config.Environ, ready.NotifyVar), say: s.announce, limit: versionLimit}
 	code, output, err := runner.Run(ctx, path, "--version")
 	if err != nil {
 		return daemon.Version{}, err

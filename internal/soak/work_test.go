@@ -103,11 +103,15 @@ func (w *world) follow(_ context.Context, _ *engine, r *recording) error {
 
 // loadImages loads images until the power goes, and has every second one made safe.
 func (w *world) loadImages(ctx context.Context, e *engine, r *recording) error {
-	for ; ctx.Err() == nil; w.number++ {
-		tag := strconv.Itoa(w.number)
-		content := make([]byte, 100_000+w.number*7919%900_000)
+	for ctx.Err() == nil {
+		// A number whose image went down with the power is not taken again: Docker may know its layer, without the files, and takes
+		// it for the same.
+		number := w.number
+		w.number++
+		tag := strconv.Itoa(number)
+		content := make([]byte, 100_000+number*7919%900_000)
 		for i := range content {
-			content[i] = byte(w.number + i*i>>8)
+			content[i] = byte(number + i*i>>8)
 		}
 		if err := e.load(ctx, tag, w.host.recorder, content); err != nil {
 			return lostPower(err)
@@ -115,7 +119,7 @@ func (w *world) loadImages(ctx context.Context, e *engine, r *recording) error {
 		w.mu.Lock()
 		w.images[tag] = &image{sum: fmt.Sprintf("%x", sha256.Sum256(content))}
 		w.mu.Unlock()
-		if w.number%2 == 0 {
+		if number%2 == 0 {
 			continue
 		}
 		if _, err := fmt.Fprintln(r.conn, "sync"); err != nil {

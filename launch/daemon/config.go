@@ -99,12 +99,21 @@ func Load(path string, explicit bool) (Config, error) {
 	}
 	defer file.Close()
 	c, err := ReadConfig(file)
+	if err != nil && !explicit && isZeros(file) {
+		c, err = Config{Found: true}, nil // it is set aside before dockerd starts, and nothing but zeros is lost
+	}
 	c.Path = path
 	var configErr *ConfigError
 	if errors.As(err, &configErr) {
 		configErr.Path = path
 	}
 	return c, err
+}
+
+// isZeros tells whether a file holds nothing but zeros, as a power cut leaves one whose content was not written yet.
+func isZeros(file *os.File) bool {
+	data, err := io.ReadAll(io.NewSectionReader(file, 0, MaxConfigSize))
+	return err == nil && len(data) > 0 && len(bytes.Trim(data, "\x00")) == 0
 }
 
 // ReadConfig reads a daemon.json as dockerd does (getConflictFreeConfiguration in moby's daemon/config/config.go): a byte
@@ -124,8 +133,8 @@ func ReadConfig(r io.Reader) (Config, error) {
 	if i := invalidUTF8(data); i >= 0 {
 		return Config{}, errorAt(data, i, errors.New("invalid UTF-8"))
 	}
-	if len(bytes.Trim(data, "\x00 \t\r\n")) == 0 {
-		return c, nil // of a file that a power cut left full of zeros nothing else is left either
+	if len(bytes.TrimSpace(data)) == 0 {
+		return c, nil
 	}
 	data = append(data, '\n') // so that a word cut off at the end has a place at which it is wrong
 	var object map[string]json.RawMessage

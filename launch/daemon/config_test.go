@@ -217,8 +217,11 @@ func TestLoad(t *testing.T) {
 		t.Errorf("an empty file: %+v, %v", c, err)
 	}
 	write(strings.Repeat("\x00", 40))
-	if c, err := Load(path, true); err != nil || !c.Found {
+	if c, err := Load(path, false); err != nil || !c.Found || c.Path != path {
 		t.Errorf("a file that a power cut left full of zeros: %+v, %v", c, err)
+	}
+	if _, err := Load(path, true); err == nil {
+		t.Error("one that --config-file names is not set aside, and dockerd does not start with it")
 	}
 	write("{\"debug\": true,}")
 	if _, err := Load(path, false); err == nil || err.Error() != "reading "+path+", line 1, column 16: invalid JSON: invalid character '}' looking for beginning of object key string" {

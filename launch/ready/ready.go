@@ -159,13 +159,17 @@ func explain(status int, answer string) error {
 }
 
 // Wait asks again and again, every so often, until the daemon answers or ctx ends. A Denied daemon is not asked again, as
-// waiting changes nothing. Where ctx ends, the error is that of the last question, joined with ctx's.
+// waiting changes nothing. Where ctx ends, the error is that of the last question that got to its end, joined with ctx's.
 func Wait(ctx context.Context, t Target, every time.Duration) error {
+	var err error
 	for {
-		err := Ping(ctx, t)
+		now := Ping(ctx, t)
 		var e *Error
-		if err == nil || errors.As(err, &e) && e.Kind == Denied {
-			return err
+		if now == nil || errors.As(now, &e) && e.Kind == Denied {
+			return now
+		}
+		if err == nil || ctx.Err() == nil {
+			err = now
 		}
 		if sleepErr := sleep(ctx, max(every, time.Millisecond)); sleepErr != nil {
 			return &Error{Kind: TimedOut, Target: t, Err: fmt.Errorf("%w; the last try: %w", sleepErr, reason(err))}
