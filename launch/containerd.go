@@ -11,6 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// executeLimit bounds the wait for containerd's execution where the daemon has ended already.
+const executeLimit = time.Second
+
 // startContainerd starts containerd, and watches for the moment in which it answers.
 func (s *supervisor) startContainerd() error {
 	c := s.plan.Containerd

@@ -284,6 +284,16 @@ func (s *supervisor) run() error {
 			if s.ending() {
 				break
 			}
+			// A daemon may end before it is known that containerd could not be executed, and perhaps for that.
+			if s.executed != nil {
+				select {
+				case err := <-s.executed:
+					if err := s.containerdExecuted(err); err != nil {
+						return err
+					}
+				case <-time.After(executeLimit):
+				}
+			}
 			status, says := s.dockerd.ended()
 			if s.stopping || !s.restarts() {
 				return errors.Join(s.daemonEnd(status), s.stopContainerd())
