@@ -48,8 +48,10 @@ func TestRootMachine(t *testing.T) {
 		if peak == nil {
 			t.Fatal("no peak")
 		}
-		// Two workers with 8 MiB each; the margin is what the check beforehand wants to see free.
-		if kib, err := strconv.Atoi(peak[1]); err != nil || kib > (2*pieceSize+moveMargin)>>10 {
+		// Two workers with 8 MiB each; the margin is what the check beforehand wants to see free. The kernel counts what is
+		// available for each processor apart, and adds that up late: a few MiB more or less mean nothing.
+		const inexact = 4 << 20
+		if kib, err := strconv.Atoi(peak[1]); err != nil || kib > (2*pieceSize+moveMargin+inexact)>>10 {
 			t.Errorf("the peak is %d KiB above the content, %v", kib, err)
 		}
 	})

@@ -71,12 +71,13 @@ func syncImages(ctx context.Context, root string, every time.Duration, sync func
 
 // watchImages asks for events of the folders with Docker's records of images, whatever the storage driver.
 func watchImages(fd int, root string) (watched bool, err error) {
+	watched = true // in all of them: Docker may make them between two looks
 	for _, pattern := range []string{"image/*", "image/*/imagedb/content/sha256"} {
 		folders, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			return false, err // a data-root with the signs of a pattern in its name
 		}
-		watched = len(folders) > 0
+		watched = watched && len(folders) > 0
 		for _, folder := range folders {
 			_, err := unix.InotifyAddWatch(fd, folder, unix.IN_MOVED_TO|unix.IN_ONLYDIR)
 			if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTDIR) {
