@@ -214,7 +214,14 @@ func TestEvacuateBound(t *testing.T) {
 func TestEvacuateNames(t *testing.T) {
 	box := newBox(t)
 	cmd := helper(t, "wait", box)
-	comm := read(t, "/proc", strconv.Itoa(cmd.Process.Pid), "comm")
+	// A child has the name of its parent until it executes its program, of whose name the kernel keeps 15 bytes.
+	program := filepath.Base(cmd.Path)
+	comm := program[:min(len(program), 15)]
+	for end := time.Now().Add(10 * time.Second); read(t, "/proc", strconv.Itoa(cmd.Process.Pid), "comm") != comm; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the helper is not executed as %s", comm)
+		}
+	}
 	a := Evacuate{Dir: box, Leaf: DefaultLeaf}
 	err := a.stuck(nil, 7)
 	checkError(t, err, "after 7 tries: "+strconv.Itoa(cmd.Process.Pid)+" ("+comm+")")
