@@ -147,41 +147,6 @@ func (s *supervisor) prepare(ctx context.Context) error {
 	return err
 }
 
-// earlySignals takes the signals that come before there is a daemon, until done is closed. Once known is closed, the first that
-// ends says so of calls stop with a *SignalError. It returns the others, which are for the daemon.
-func earlySignals(signals <-chan unix.Signal, known, done <-chan struct{}, ends func(unix.Signal) bool, stop context.CancelCauseFunc) (kept []unix.Signal) {
-	isKnown := false
-	for {
-		var came []unix.Signal
-		select {
-		case signal := <-signals:
-			came = []unix.Signal{signal}
-		case <-known:
-			known, isKnown = nil, true
-			came, kept = kept, nil
-		case <-done:
-			return kept
-		}
-		for _, signal := range came {
-			if isKnown && ends(signal) {
-				stop(&SignalError{Signal: signal})
-			} else {
-				kept = append(kept, signal)
-			}
-		}
-	}
-}
-
-// endsBoot tells whether a signal ends the preparations: on a machine, whose PID 1 this is, one that asks for the machine's end.
-func (s *supervisor) endsBoot(signal unix.Signal) bool {
-	s.passOn(signal)
-	if !s.first {
-		return asksToStop(signal)
-	}
-	action, ok := power.Request(signal)
-	return ok && action.Out()
-}
-
 func (s *supervisor) hooks() Hooks {
 	return Hooks{Observe: s.observe, StartContainerd: s.startContainerd, MakeCertificates: s.makeCertificates, AskVersion: s.askVersion}
 }
@@ -189,12 +154,6 @@ func (s *supervisor) hooks() Hooks {
 // take applies a plan of the machine's.
 func (s *supervisor) take(ctx context.Context, p *Plan) (*Report, error) {
 	return take(ctx, p, func(*Plan) Hooks { return s.hooks() })
-}
-
-// asksToStop tells whether a signal asks a program to end. HUP is no such request: it asks to read the configuration
-// again, which is about to be read anyway.
-func asksToStop(s unix.Signal) bool {
-	return s == unix.SIGTERM || s == unix.SIGINT || s == unix.SIGQUIT
 }
 
 // pipes tells whether the output of what we start goes through us. On a terminal it does not, as programs write otherwise

@@ -30,11 +30,11 @@ func TestRead(t *testing.T) {
 }
 
 func TestReadProc(t *testing.T) {
-	want, err := os.ReadFile("/proc/self/cgroup")
+	want, err := os.ReadFile("/proc/version")
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
-	if got, err := Read("/proc/self/cgroup"); err != nil || !bytes.Equal(got, want) {
+	if got, err := Read("/proc/version"); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("got %q, %v, want %q", got, err, want)
 	}
 }
@@ -53,7 +53,7 @@ func TestErrors(t *testing.T) {
 
 func BenchmarkRead(b *testing.B) {
 	for b.Loop() {
-		if _, err := Read("/proc/self/cgroup"); err != nil {
+		if _, err := Read("/proc/version"); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -61,7 +61,7 @@ func BenchmarkRead(b *testing.B) {
 
 func BenchmarkReadOS(b *testing.B) {
 	for b.Loop() {
-		if _, err := os.ReadFile("/proc/self/cgroup"); err != nil {
+		if _, err := os.ReadFile("/proc/version"); err != nil {
 			b.Fatal(err)
 		}
 	}
