@@ -156,13 +156,19 @@ func (p *Plan) containerd(c Config, e daemon.Effective, f Facts) {
 	}
 	s := Step{Name: "containerd", Why: "with one that is up already dockerd is ready sooner, and stops a second sooner"}
 	managed := e.ManagedContainerd(f.Programs["containerd"])
+	spoken, where := e.Speaks("containerd")
 	switch {
+	case e.EmbeddedContainerd():
+		s.Verdict, s.Note = Skip, "dockerd has one inside of itself, by the feature embedded-containerd"
 	case e.ContainerdAddress() != "":
 		s.Verdict, s.Note = Skip, "the one at "+e.ContainerdAddress()+" is used"
 	case f.ContainerdRuns:
 		s.Verdict, s.Note = Skip, "the one at "+daemon.SystemContainerd+" is used"
 	case managed.Program == "":
 		s.Verdict, s.Note = Skip, "there is none"
+	case spoken:
+		// dockerd cannot be told of another one beside that, and would take its socket away.
+		s.Verdict, s.Note = Skip, "dockerd starts its own, as "+where+" is empty"
 	case !filepath.IsAbs(managed.Root) || !filepath.IsAbs(managed.State):
 		s.Verdict, s.Note = Skip, "dockerd starts its own, as the data-root or the exec-root is a relative path"
 	case f.Daemon.ContainerdAnswers:

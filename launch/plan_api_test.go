@@ -166,14 +166,27 @@ func TestContainerdBeforehand(t *testing.T) {
 		started bool
 		address string
 	}{
-		"started":                {Config{}, func(*Facts) {}, true, managed},
-		"with another exec-root": {Config{Daemon: []string{"--exec-root=/e"}}, func(*Facts) {}, true, "/e/containerd/containerd.sock"},
-		"the user's own":         {Config{Daemon: []string{"--containerd=/mine.sock"}}, func(*Facts) {}, false, ""},
-		"the system's":           {Config{}, func(f *Facts) { f.ContainerdRuns = true }, false, ""},
-		"left running":           {Config{}, func(f *Facts) { f.Daemon.ContainerdAnswers = true }, false, managed},
-		"--exec":                 {Config{Exec: true}, func(*Facts) {}, false, ""},
-		"relative data-root":     {Config{Daemon: []string{"--data-root=x"}}, func(*Facts) {}, false, ""},
-		"missing":                {Config{}, func(f *Facts) { delete(f.Programs, "containerd") }, false, ""},
+		"started":                     {Config{}, func(*Facts) {}, true, managed},
+		"with another exec-root":      {Config{Daemon: []string{"--exec-root=/e"}}, func(*Facts) {}, true, "/e/containerd/containerd.sock"},
+		"the user's own":              {Config{Daemon: []string{"--containerd=/mine.sock"}}, func(*Facts) {}, false, ""},
+		"the system's":                {Config{}, func(f *Facts) { f.ContainerdRuns = true }, false, ""},
+		"left running":                {Config{}, func(f *Facts) { f.Daemon.ContainerdAnswers = true }, false, managed},
+		"--exec":                      {Config{Exec: true}, func(*Facts) {}, false, ""},
+		"relative data-root":          {Config{Daemon: []string{"--data-root=x"}}, func(*Facts) {}, false, ""},
+		"missing":                     {Config{}, func(f *Facts) { delete(f.Programs, "containerd") }, false, ""},
+		"the user's own, by the file": {Config{}, func(f *Facts) { f.Daemon.Config = readConfig(t, `{"containerd": "/mine.sock"}`) }, false, ""},
+		"inside of dockerd": {
+			Config{Daemon: []string{"--feature=embedded-containerd"}}, func(f *Facts) {
+				f.Daemon.Version = daemon.Version{Major: 29, Minor: 7}
+				delete(f.Programs, "containerd")
+			}, false, "",
+		},
+		"inside of dockerd, by the file": {Config{}, func(f *Facts) { f.Daemon.Config = readConfig(t, `{"features": {"embedded-containerd": true}}`) }, false, ""},
+		"inside of one that is too old": {
+			Config{Daemon: []string{"--feature=embedded-containerd"}}, func(f *Facts) { f.Daemon.Version = daemon.Version{Major: 29, Minor: 6} }, true, managed,
+		},
+		"an empty address":             {Config{Daemon: []string{"--containerd="}}, func(*Facts) {}, false, ""},
+		"an empty address in the file": {Config{}, func(f *Facts) { f.Daemon.Config = readConfig(t, `{"containerd": ""}`) }, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := prepared()
@@ -195,6 +208,9 @@ func TestContainerdBeforehand(t *testing.T) {
 			}
 			if !slices.Equal(got, want) {
 				t.Errorf("adds --containerd %q, want %q", got, want)
+			}
+			if s := step(t, p, "program containerd"); s.Verdict == Refuse != (name == "missing") {
+				t.Errorf("%+v", s)
 			}
 		})
 	}

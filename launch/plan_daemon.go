@@ -3,6 +3,7 @@ package launch
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dockerlaunch/dockerlaunch/cgroups"
 	"github.com/dockerlaunch/dockerlaunch/launch/check"
@@ -29,7 +30,7 @@ func judgePrograms(c Config, e daemon.Effective, f Facts) ([]preflight.Finding, 
 	}
 	findings, err := preflight.Judge(preflight.Table(), found, preflight.Conditions{
 		IPTables: e.IPTables(), IP6Tables: e.IP6Tables(), UserlandProxy: e.UserlandProxy(), FirewallBackend: e.FirewallBackend(),
-		Containerd: containerd, LoadableModules: f.Host.LoadableModules,
+		Containerd: containerd, EmbeddedContainerd: e.EmbeddedContainerd(), LoadableModules: f.Host.LoadableModules,
 		// In a container the daemon leaves AppArmor to the outer one.
 		AppArmor: f.Host.AppArmor && f.Host.Habitat != host.Container,
 	}, c.Without)
@@ -68,19 +69,19 @@ func (p *Plan) settings(c Config, e daemon.Effective, f Facts) {
 		}
 	}
 	for _, s := range e.Args.Wrong() {
-		p.add(Step{Name: "argument " + s.Written, Verdict: Warn, Note: "dockerd will not take the argument " + s.Written + ": " + s.Wrong})
+		p.warn("argument "+s.Written, "", "dockerd will not take the argument "+s.Written+": "+s.Wrong)
 	}
 	for _, s := range e.Args.Unknown() {
-		p.add(Step{Name: "argument " + s.Written, Verdict: Warn, Note: "no dockerd up to 29.7 has an option " + s.Written + ", and one that has not does not start with it"})
+		p.warn("argument "+s.Written, "", "no dockerd up to 29.7 has an option "+s.Written+", and one that has not does not start with it")
 	}
 	for _, word := range e.Args.Operands() {
-		p.add(Step{Name: "argument " + word, Verdict: Warn, Note: fmt.Sprintf("dockerd takes no operands, and gets %q", word)})
+		p.warn("argument "+word, "", fmt.Sprintf("dockerd takes no operands, and gets %q", word))
 	}
 	mistake(f.Daemon.ConfigErr)
 	mistake(daemon.CheckConflicts(e.Args, e.File))
 	for _, problem := range e.File.Problems(e.Version) {
 		// Even what is fatal to every dockerd we know may be right for a newer one; it will say so itself.
-		p.add(Step{Name: "daemon.json " + problem.Key, Verdict: Warn, Note: problem.String()})
+		p.warn("daemon.json "+problem.Key, "", problem.String())
 	}
 
 	root := files.DataRoot(e.DataRoot())
@@ -131,6 +132,17 @@ func (p *Plan) settings(c Config, e daemon.Effective, f Facts) {
 	}
 }
 
+// warn adds a step that tells something. What is told under one name is one step.
+func (p *Plan) warn(name, why, note string) {
+	i := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Name == name })
+	switch {
+	case i < 0:
+		p.add(Step{Name: name, Why: why, Verdict: Warn, Note: note})
+	case !strings.Contains(p.Steps[i].Note, note):
+		p.Steps[i].Note += "; " + note
+	}
+}
+
 // command plans the daemon's command line and environment.
 func (p *Plan) command(c Config, e daemon.Effective, missing map[string]bool, f Facts) {
 	set, _ := limits.Plan(f.Host.Limits, f.Host.MayRaiseLimits())
@@ -151,7 +163,7 @@ func (p *Plan) command(c Config, e daemon.Effective, missing map[string]bool, f 
 			p.Command.Added = append(p.Command.Added, Addition{Arg: a.Flag, Reason: a.Reason})
 		}
 		if a.Warning != "" {
-			p.add(Step{Name: "flag " + a.Flag, Why: a.Reason, Verdict: Warn, Note: a.Warning})
+			p.warn("flag --"+a.Option, a.Reason, a.Warning)
 		}
 	}
 	for _, n := range e.Command.Notices {

@@ -124,6 +124,9 @@ func TestPlanIsPure(t *testing.T) {
 	}
 	facts := prepared()
 	facts.Cgroups.Unified.Controllers = nil
+	// What is wrong twice is one step all the same.
+	c.Daemon = []string{"dockerd", "--no-such", "--no-such", "--mtu=x", "--mtu", "y", "--mtu", "z", "word", "word"}
+	facts.Daemon.Config = readConfig(t, `{"log-opts": {}, "x": 1, "x": 2, "x": 3}`)
 	names := map[string]bool{}
 	for _, s := range planned(t, c, facts).Steps {
 		if names[s.Name] {

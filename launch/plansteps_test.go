@@ -197,7 +197,7 @@ func TestPlanSteps(t *testing.T) {
 			change: func(f *Facts) {
 				delete(f.Programs, "docker-proxy")
 				f.Host.BridgeNetfilter, f.Host.LoadableModules = false, false
-			}, step: "flag --userland-proxy=false", verdict: Warn, note: "br_netfilter",
+			}, step: "flag --userland-proxy", verdict: Warn, note: "br_netfilter",
 		},
 		"forwarding, with nftables and against the user's word": {
 			config: Config{Daemon: []string{"dockerd", "--firewall-backend=nftables", "--ip-forward=false"}},

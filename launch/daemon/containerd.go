@@ -24,8 +24,11 @@ type Containerd struct {
 	// ConfigFile is where the configuration is written, PIDFile the process ID.
 	ConfigFile string `json:"config_file"`
 	PIDFile    string `json:"pid_file"`
-	// LogLevel is "debug", "info", "warn".
-	LogLevel string `json:"log_level"`
+	// LogLevel is "debug", "info", "warn" or any other that dockerd has; LogFormat "json", or "" for text.
+	LogLevel  string `json:"log_level"`
+	LogFormat string `json:"log_format,omitempty"`
+	// CRI asks for the Kubernetes interface: dockerd's --cri-containerd.
+	CRI bool `json:"cri,omitempty"`
 }
 
 // ManagedContainerd returns the containerd for a dockerd.
@@ -36,7 +39,8 @@ func (e Effective) ManagedContainerd(program string) Containerd {
 		Root:    filepath.Join(e.DataRoot(), "containerd", "daemon"), State: filepath.Join(dir, "daemon"),
 		Address: filepath.Join(dir, "containerd.sock"), ConfigFile: filepath.Join(dir, "containerd.toml"), PIDFile: filepath.Join(dir, "containerd.pid"),
 		// At info containerd names each of its plug-ins, fifty lines at every start.
-		LogLevel: "warn",
+		LogLevel: e.value("log-level", "warn"), LogFormat: e.value("log-format", ""),
+		CRI: e.bool("cri-containerd", false),
 	}
 	if e.Debug() {
 		c.LogLevel = "debug"
@@ -44,22 +48,27 @@ func (e Effective) ManagedContainerd(program string) Containerd {
 	return c
 }
 
-// disabledPlugins are containerd's parts that are not started: the Kubernetes interface, as dockerd has it, and a
-// snapshotter for a filesystem that no kernel of today has, for which containerd would run modprobe.
-var disabledPlugins = []string{"io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.aufs"}
+// disabledPlugins are containerd's parts that are not started: a snapshotter for a filesystem that no kernel of today has, for which
+// containerd would run modprobe, and as dockerd has it the Kubernetes interface, where nobody asks for it.
+func (c Containerd) disabledPlugins() string {
+	const aufs = `"io.containerd.snapshotter.v1.aufs"`
+	if c.CRI {
+		return aufs
+	}
+	return `"io.containerd.grpc.v1.cri", ` + aufs
+}
 
 // Config is containerd's configuration, in the form that 1.x and 2.x read (containerd-config.toml(5)).
 func (c Containerd) Config() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Written by dockerlaunch at each start.\nversion = 2\nroot = %s\nstate = %s\n", tomlString(c.Root), tomlString(c.State))
-	quoted := make([]string, len(disabledPlugins))
-	for i, id := range disabledPlugins {
-		quoted[i] = tomlString(id)
-	}
-	fmt.Fprintf(&b, "disabled_plugins = [%s]\n", strings.Join(quoted, ", "))
+	fmt.Fprintf(&b, "disabled_plugins = [%s]\n", c.disabledPlugins())
 	// The message sizes are dockerd's (defaults.DefaultMaxRecvMsgSize in containerd).
 	fmt.Fprintf(&b, "\n[grpc]\n  address = %s\n  max_recv_message_size = 16777216\n  max_send_message_size = 16777216\n", tomlString(c.Address))
 	fmt.Fprintf(&b, "\n[debug]\n  level = %s\n", tomlString(c.LogLevel))
+	if c.LogFormat != "" {
+		fmt.Fprintf(&b, "  format = %s\n", tomlString(c.LogFormat))
+	}
 	return b.String()
 }
 

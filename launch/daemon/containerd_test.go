@@ -44,6 +44,35 @@ func TestContainerdConfig(t *testing.T) {
 	}
 }
 
+// What the user says to dockerd of its containerd counts for ours, which stands in that one's place.
+func TestContainerdIsToldWhatDockerdIs(t *testing.T) {
+	const noCRI = `disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.aufs"]`
+	for _, c := range []struct {
+		args, json string
+		lines      []string
+		formats    bool
+	}{
+		{"", "", []string{noCRI, `  level = "warn"`}, false},
+		{"--log-level=error --log-format json", "", []string{noCRI, `  level = "error"`, `  format = "json"`}, true},
+		{"-l info -D", "", []string{`  level = "debug"`}, false},
+		{"--cri-containerd", "", []string{`disabled_plugins = ["io.containerd.snapshotter.v1.aufs"]`}, false},
+		{"--cri-containerd=false", "", []string{noCRI}, false},
+		{"", `{"log-level": "fatal", "log-format": "text", "cri-containerd": true}`,
+			[]string{`disabled_plugins = ["io.containerd.snapshotter.v1.aufs"]`, `  level = "fatal"`, `  format = "text"`}, true},
+		{"", `{"log-level": ""}`, []string{`  level = "warn"`}, false},
+	} {
+		text := effective(t, c.args, c.json, "").ManagedContainerd("x").Config()
+		for _, line := range c.lines {
+			if !strings.Contains(text, line+"\n") {
+				t.Errorf("%s %s: there is no line %s in\n%s", c.args, c.json, line, text)
+			}
+		}
+		if strings.Contains(text, "format =") != c.formats {
+			t.Errorf("%s %s: a format where nobody names one, or none:\n%s", c.args, c.json, text)
+		}
+	}
+}
+
 func TestContainerdFiles(t *testing.T) {
 	dir := t.TempDir()
 	c := managed(t, "--exec-root", dir, "--data-root", dir)

@@ -60,6 +60,8 @@ type Default struct {
 
 // Added is a flag that Add gives.
 type Added struct {
+	// Option is the option's long name.
+	Option string `json:"option"`
 	// Flag is one word, "--userland-proxy=false"; empty where it is called for but may not be given, as Warning tells.
 	Flag string `json:"flag,omitempty"`
 	// Reason tells why.
@@ -202,10 +204,10 @@ func (d Default) add(e Effective, facts DefaultFacts) (Added, bool) {
 	}
 	flag := "--" + d.Option + "=" + value
 	if e.File.Has(d.Option) {
-		return Added{Reason: d.Reason, Warning: fmt.Sprintf(
+		return Added{Option: d.Option, Reason: d.Reason, Warning: fmt.Sprintf(
 			"%s would help, but %s is there already, beside which dockerd refuses the flag: add %s to it", flag, e.File.Where(d.Option), value)}, true
 	}
-	a := Added{Flag: flag, Reason: d.Reason}
+	a := Added{Option: d.Option, Flag: flag, Reason: d.Reason}
 	if d.caution != nil {
 		a.Warning = d.caution(e, facts)
 	}

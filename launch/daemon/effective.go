@@ -117,6 +117,24 @@ func (e Effective) TLS() bool {
 // of its own below ExecRoot.
 func (e Effective) ContainerdAddress() string { return e.value("containerd", "") }
 
+// EmbeddedContainerd reports whether dockerd runs a containerd inside of itself, whatever --containerd says: from 29.7 on, where the
+// feature of that name is on (initContainerd in moby's daemon/command/daemon_unix.go). Of an unknown version it is taken that the user
+// knows it.
+func (e Effective) EmbeddedContainerd() bool {
+	if e.Version.Known() && !e.Version.AtLeast(29, 7, 0) {
+		return false
+	}
+	on := false
+	for _, feature := range e.values("feature") {
+		// Without a value it is on (opts.SetOpts); what is no truth value keeps dockerd from starting.
+		if name, value, given := strings.Cut(feature, "="); strings.TrimSpace(name) == "embedded-containerd" {
+			yes, err := strconv.ParseBool(value)
+			on = !given || err == nil && yes
+		}
+	}
+	return on
+}
+
 // IPTables is --iptables, else true.
 func (e Effective) IPTables() bool { return e.bool("iptables", true) }
 

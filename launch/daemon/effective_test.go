@@ -97,6 +97,32 @@ func TestEffectiveTLSAndIPv6(t *testing.T) {
 	}
 }
 
+func TestEmbeddedContainerd(t *testing.T) {
+	for _, c := range []struct {
+		args, json, version string
+		want                bool
+	}{
+		{"", "", "29.7.2", false},
+		{"--feature embedded-containerd", "", "29.7.2", true},
+		{"--feature=embedded-containerd=true", "", "29.7.2", true},
+		{"--feature=embedded-containerd=1 --feature other=false", "", "29.7.2", true},
+		{"--feature=embedded-containerd=false", "", "29.7.2", false},
+		{"--feature=embedded-containerd --feature=embedded-containerd=false", "", "29.7.2", false},
+		{"--feature=embedded-containerd=maybe", "", "29.7.2", false},
+		{"--feature=containerd-snapshotter", "", "29.7.2", false},
+		{"", `{"features": {"embedded-containerd": true}}`, "29.7.2", true},
+		{"", `{"features": {"embedded-containerd": false, "x": true}}`, "29.7.2", false},
+		{"", `{"features": {"embedded-containerd": true}}`, "", true},
+		{"", `{"features": {"embedded-containerd": true}}`, "dev", true},
+		{"", `{"features": {"embedded-containerd": true}}`, "29.6.2", false},
+		{"--feature=embedded-containerd", "", "28.5.2", false},
+	} {
+		if got := effective(t, c.args, c.json, c.version).EmbeddedContainerd(); got != c.want {
+			t.Errorf("%s %s, dockerd %q: %v", c.args, c.json, c.version, got)
+		}
+	}
+}
+
 func TestShutdownTimeout(t *testing.T) {
 	for _, c := range []struct {
 		args, json string

@@ -84,6 +84,8 @@ func TestJudgeConditions(t *testing.T) {
 		"--userland-proxy=false":        {func(c *Conditions) { c.UserlandProxy = false }, "docker-proxy", Needless},
 		"own containerd":                {func(c *Conditions) { c.Containerd = "/run/c.sock" }, "containerd", Needless},
 		"own containerd, its shim":      {func(c *Conditions) { c.Containerd = "/run/c.sock" }, "containerd-shim-runc-v2", Refusal},
+		"containerd inside of dockerd":  {func(c *Conditions) { c.EmbeddedContainerd = true }, "containerd", Needless},
+		"its shim":                      {func(c *Conditions) { c.EmbeddedContainerd = true }, "containerd-shim-runc-v2", Refusal},
 		"a kernel without modules":      {func(c *Conditions) { c.LoadableModules = false }, "modprobe", Needless},
 		"AppArmor is off":               {func(c *Conditions) { c.AppArmor = false }, "apparmor_parser", Needless},
 		"modprobe, nothing else helped": {func(*Conditions) {}, "modprobe", Warning},

@@ -37,6 +37,8 @@ type Conditions struct {
 	FirewallBackend string
 	// Containerd is the address of a containerd that the user brings, or "".
 	Containerd string
+	// EmbeddedContainerd is true where dockerd runs one inside of itself.
+	EmbeddedContainerd bool
 	// AppArmor is true where the daemon gives containers AppArmor profiles.
 	AppArmor bool
 	// LoadableModules is false for a kernel without CONFIG_MODULES.
@@ -76,7 +78,10 @@ func Table() []Requirement {
 			Name: "containerd", For: "run and supervise the containers", Package: "containerd",
 			How: "start one beforehand and name its socket to the daemon with --containerd", Lost: "every container",
 			needless: func(c Conditions) string {
-				if c.Containerd != "" {
+				switch {
+				case c.EmbeddedContainerd:
+					return "dockerd has one inside of itself"
+				case c.Containerd != "":
 					return "the containerd at " + c.Containerd + " is used"
 				}
 				return ""
