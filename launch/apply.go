@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,6 +86,9 @@ func (s Step) apply(ctx context.Context, r *runner) (result Result) {
 			result.Outcome, result.Reason = Kept, ""
 		default:
 			result.Outcome = Done
+		}
+		if f, ok := s.Action.(interface{ Found() string }); ok && err == nil {
+			result.Reason = cmp.Or(f.Found(), result.Reason)
 		}
 	}
 	return result

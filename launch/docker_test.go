@@ -139,7 +139,7 @@ func planAgain(t *testing.T, s *sandbox.Sandbox) {
 		case strings.HasPrefix(step.Name, "PID file"):
 			// dockerd is running, and a second one is refused.
 			running = running || step.Verdict == "refuse"
-		case slices.Contains([]string{"kernel", "limits", "oom score", "sockets", "data-root lock", "files left empty", "OCI runtime", "nf_tables"}, step.Name):
+		case slices.Contains([]string{"kernel", "limits", "oom score", "sockets", "data-root lock", "files left empty", "OCI runtime", "iptables"}, step.Name):
 			// They are of the process that asks, or done each time.
 		case step.Verdict == "do", step.Verdict == "refuse":
 			t.Errorf("%s: %s (%s)", step.Name, step.Verdict, step.Note)

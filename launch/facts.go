@@ -137,6 +137,9 @@ func Observe(c Config) (Facts, error) {
 			return f, err
 		}
 	}
+	if err = f.observeLegacy(); err != nil {
+		return f, err
+	}
 	f.SpareCABundle = preflight.FileExists(preflight.SpareCABundle)
 	if f.Network, err = network.Observe(); err != nil {
 		return f, err

@@ -16,6 +16,7 @@ import (
 	"github.com/dockerlaunch/dockerlaunch/launch/check"
 	"github.com/dockerlaunch/dockerlaunch/launch/finding"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/launch/iptables"
 	"github.com/dockerlaunch/dockerlaunch/modules"
 	"golang.org/x/sys/unix"
 )
@@ -107,8 +108,8 @@ func TestJudgeKernel(t *testing.T) {
 	}
 }
 
-// The look at the kernel waits for modules, and for nothing where there are none.
-func TestKernelLane(t *testing.T) {
+// The looks at the kernel wait for modules, and for nothing where there are none.
+func TestKernelLanes(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*Facts)
 		after  []Lane
@@ -119,6 +120,7 @@ func TestKernelLane(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := prepared()
+			f.IPTables.Legacy = iptables.Program{Path: "/usr/sbin/iptables-legacy", Goal: "/usr/sbin/xtables-legacy-multi"}
 			c.change(&f)
 			p := planned(t, Config{}, f)
 			lanes := p.Lanes()
@@ -128,6 +130,12 @@ func TestKernelLane(t *testing.T) {
 			}
 			if !slices.Equal(lanes[i].After, c.after) {
 				t.Errorf("it waits for %v, want %v", lanes[i].After, c.after)
+			}
+			// The folder of links is on /run, which stands before a plan is made.
+			loads := slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Lane == LaneModules && s.Action != nil })
+			i = slices.IndexFunc(lanes, func(l LaneInfo) bool { return l.Name == LaneIPTables })
+			if i < 0 || slices.Contains(lanes[i].After, LaneModules) != loads || slices.Contains(lanes[i].After, LaneSystem) {
+				t.Errorf("lanes %v; modules are loaded: %v", lanes, loads)
 			}
 		})
 	}

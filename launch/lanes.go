@@ -11,7 +11,6 @@ import (
 
 	"github.com/dockerlaunch/dockerlaunch/launch/certs"
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
-	"github.com/dockerlaunch/dockerlaunch/launch/iptables"
 )
 
 // Lane is a sequence of steps. The steps of a lane are taken in order, the lanes beside each other.
@@ -25,6 +24,8 @@ const (
 	LaneFiles Lane = "files"
 	// LaneModules loads kernel modules.
 	LaneModules Lane = "modules"
+	// LaneIPTables asks the kernel which variant of iptables it knows, for which it makes tables.
+	LaneIPTables Lane = "iptables"
 	// LaneKernel looks whether the kernel has what Docker cannot do without.
 	LaneKernel Lane = "kernel"
 	// LaneCertificates makes what TLS needs.
@@ -38,6 +39,7 @@ var lanes = []LaneInfo{
 	{Name: LaneSystem},
 	{Name: LaneFiles},
 	{Name: LaneModules, After: []Lane{LaneSystem}},
+	{Name: LaneIPTables, After: []Lane{LaneModules}},
 	{Name: LaneKernel, After: []Lane{LaneSystem, LaneModules}},
 	{Name: LaneCertificates, After: []Lane{LaneSystem}},
 	// containerd looks at its start which snapshotters work, and overlay may be a module.
@@ -59,7 +61,9 @@ func (p *Plan) Lanes() []LaneInfo {
 	var list []LaneInfo
 	for _, l := range lanes {
 		if used[l.Name] {
-			l.After = slices.DeleteFunc(slices.Clone(l.After), func(n Lane) bool { return !used[n] || l.Name == LaneKernel && p.kernelAtOnce })
+			l.After = slices.DeleteFunc(slices.Clone(l.After), func(n Lane) bool {
+				return !used[n] || l.Name == LaneKernel && p.kernelAtOnce || l.Name == LaneIPTables && !p.loads()
+			})
 			list = append(list, l)
 		}
 	}
@@ -161,12 +165,14 @@ func (p *Plan) callers(l Lane) bool {
 	case LaneSystem, LaneContainerd:
 		return true
 	case LaneModules:
-		return !slices.ContainsFunc(p.Steps, func(s Step) bool {
-			_, asks := s.Action.(iptables.Fallback)
-			return s.lane() == LaneModules && s.Action != nil && !asks
-		})
+		return !p.loads()
 	}
 	return false
+}
+
+// loads tells whether a kernel module is to be loaded.
+func (p *Plan) loads() bool {
+	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.lane() == LaneModules && s.Action != nil })
 }
 
 // lane takes the steps of one lane. A panic of an action is its step's error; see Step.apply.

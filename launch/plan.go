@@ -168,7 +168,7 @@ func NewPlan(c Config, f Facts) (*Plan, error) {
 	p.chooseIPTables(c, e, f)
 	p.lane = LaneModules
 	p.modules(e, f)
-	p.fallBackIPTables(f)
+	p.askIPTables(f)
 	p.judgeKernel(c, e, f)
 	p.lane = LaneSystem
 	p.files(f)

@@ -1,11 +1,17 @@
 package launch
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
 	"github.com/dockerlaunch/dockerlaunch/launch/iptables"
+	"github.com/dockerlaunch/dockerlaunch/modules"
 )
 
 // pathFolder is a folder that goes in front of the daemon's PATH.
@@ -37,6 +43,8 @@ func (p *Plan) chooseIPTables(c Config, e daemon.Effective, f Facts) {
 	case p.Habitat == host.Host && !set:
 		p.iptables = iptables.Choice{}
 		return
+	case choice.Open:
+		return // askIPTables comes behind the modules
 	case choice.Missing != "":
 		s.Verdict = Warn
 		s.Note += ". But " + choice.Missing + ": install Debian's iptables. Lost: rules beside those that are there, unless the other variant works too"
@@ -47,14 +55,74 @@ func (p *Plan) chooseIPTables(c Config, e daemon.Effective, f Facts) {
 	p.add(s)
 }
 
-// fallBackIPTables plans the question whether the kernel knows nf_tables, behind the modules.
-func (p *Plan) fallBackIPTables(f Facts) {
+// askIPTables plans the question which variant the kernel knows, behind the modules, and beside all else.
+func (p *Plan) askIPTables(f Facts) {
 	if !p.iptables.Open {
 		return
 	}
-	p.inFront = append(p.inFront, pathFolder{iptables.Dir, "iptables-legacy is linked there if the kernel has no nf_tables"})
-	p.add(Step{
-		Name: "nf_tables", Why: "without it in the kernel, iptables makes no rules", Verdict: Do,
-		Action: iptables.Fallback{Links: iptables.Links{Dir: iptables.Dir, Variant: iptables.Legacy, Program: f.IPTables.Legacy.Path}},
-	})
+	ask := &iptables.Ask{
+		Links:  iptables.Links{Dir: iptables.Dir, Variant: iptables.Legacy, Program: f.IPTables.Legacy.Path},
+		Prefer: p.iptables.Variant == iptables.Legacy, NftLoaded: f.IPTables.NftLoaded,
+	}
+	why, reason := "without nf_tables in the kernel, the other variant makes no rules", "iptables-legacy is linked there if the kernel has no nf_tables"
+	if ask.Prefer {
+		why, reason = p.iptables.Why, "iptables-legacy is linked there if the kernel has all of its tables: "+p.iptables.Why
+		// Which modules there are is known, of a kernel that has them.
+		if ask.Tables = iptables.Tables(); f.Host.LoadableModules {
+			ask.Tables = ask.Tables[:2]
+		}
+	}
+	p.inFront = append(p.inFront, pathFolder{iptables.Dir, reason})
+	lane := p.lane
+	p.lane = LaneIPTables
+	p.add(Step{Name: "iptables", Why: why, Verdict: Do, Action: ask})
+	p.lane = lane
+}
+
+// observeLegacy tells whether iptables-legacy may be preferred. In the network namespace that the kernel began with, the host's own
+// rules are to be expected, sooner or later, of whichever variant; a machine's own rules are Docker's. net.core.dev_weight is shown
+// in that namespace alone (net/core/sysctl_net_core.c).
+func (f *Facts) observeLegacy() error {
+	f.IPTables.NftLoaded = !f.Host.LoadableModules || f.Modules["nf_tables"]
+	if _, err := os.Stat("/proc/sys/net/core/dev_weight"); f.Host.Habitat != host.Machine && !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if !f.Host.LoadableModules {
+		// What is built in is not listed anywhere; ip_tables at least shows itself, and is asked for the rest.
+		_, err := os.Stat(evidence["ip_tables"])
+		f.IPTables.LegacySafe = err == nil
+		return nil
+	}
+	var err error
+	f.IPTables.LegacySafe, err = hasLegacyModules(f.Host.Habitat == host.Machine && f.ModuleIndex)
+	return err
+}
+
+// hasLegacyModules tells whether all tables of iptables-legacy are in the kernel, or, where loadable, among the modules that its own
+// build installs (Documentation/kbuild/modules.rst): asking an index costs more than the whole rest of a plan.
+func hasLegacyModules(loadable bool) (bool, error) {
+	release, err := modules.Release()
+	if err != nil {
+		return false, err
+	}
+	for _, f := range [...]struct{ family, prefix string }{{"ipv4", "iptable_"}, {"ipv6", "ip6table_"}} {
+		var files []os.DirEntry
+		if loadable {
+			files, err = os.ReadDir("/lib/modules/" + release + "/kernel/net/" + f.family + "/netfilter")
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return false, fmt.Errorf("looking for modules of iptables-legacy: %w", err)
+			}
+		}
+		for _, table := range iptables.Tables() {
+			presence, err := modules.Kernel{}.Has(f.prefix + table)
+			if err != nil {
+				return false, err
+			}
+			file := slices.ContainsFunc(files, func(e os.DirEntry) bool { return modules.NameOf(e.Name()) == f.prefix+table })
+			if presence != modules.Loaded && presence != modules.BuiltIn && !file {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
 }

@@ -8,6 +8,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/dockerlaunch/dockerlaunch/internal/rootfs"
+	"github.com/dockerlaunch/dockerlaunch/launch/iptables"
 )
 
 // The health check: cheap, because `ready` asks one question on a unix socket. Docker's default of 30 s between two checks
@@ -38,7 +39,8 @@ func (o Options) config(architecture string, layers []*packed) ([]byte, error) {
 		RootFS:       v1.RootFS{Type: "layers"},
 		Config: v1.Config{
 			Env: []string{
-				"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+				// First comes the iptables that the daemon runs, so that whoever adds a rule from inside adds it to the daemon's.
+				"PATH=" + iptables.Dir + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 				// As docker:dind's image has it: certificates are made there, and TCP is served with TLS alone. An empty value is
 				// what asks for TCP in the clear, and without the variable no port is opened.
 				"DOCKER_TLS_CERTDIR=/certs",

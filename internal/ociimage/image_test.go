@@ -119,7 +119,7 @@ func TestConfig(t *testing.T) {
 	for what, ok := range map[string]bool{
 		"architecture": got.Architecture == "amd64" && got.OS == "linux", "time": got.Created == "1970-01-01T01:23:20Z",
 		"entrypoint":   slices.Equal(c.Entrypoint, []string{"/usr/bin/dockerlaunch"}) && len(c.Cmd) == 0,
-		"environment":  slices.Contains(c.Env, "DOCKER_TLS_CERTDIR=/certs") && strings.HasPrefix(c.Env[0], "PATH=/usr/local/sbin:"),
+		"environment":  slices.Contains(c.Env, "DOCKER_TLS_CERTDIR=/certs") && strings.HasPrefix(c.Env[0], "PATH=/run/dockerlaunch/iptables:/usr/local/sbin:"),
 		"ports":        cmp.Equal(c.ExposedPorts, map[string]struct{}{"2375/tcp": {}, "2376/tcp": {}}),
 		"volume":       cmp.Equal(c.Volumes, map[string]struct{}{"/var/lib/docker": {}}),
 		"stop signal":  c.StopSignal == "SIGTERM",

@@ -73,39 +73,3 @@ func removeLink(path string) error {
 	}
 	return nil
 }
-
-// Fallback asks the kernel whether it knows nf_tables, and links the legacy programs where it does not.
-type Fallback struct {
-	Links
-
-	// probe is for tests; nil asks the kernel.
-	probe func() (bool, error)
-}
-
-// String tells what Apply does.
-func (f Fallback) String() string {
-	return "ask the kernel for nf_tables, and use iptables-legacy where it has none"
-}
-
-// Apply asks. The error where the kernel has no nf_tables tells of the change, which is worth a warning.
-func (f Fallback) Apply(ctx context.Context) (kept bool, err error) {
-	probe := f.probe
-	if probe == nil {
-		probe = kernelHasNft
-	}
-	has, err := probe()
-	if err != nil {
-		return false, fmt.Errorf("%w; iptables stays as it is", err)
-	}
-	if has {
-		// Those that an earlier start made, with another kernel.
-		for _, name := range programs {
-			err = errors.Join(err, removeLink(filepath.Join(f.Dir, name)))
-		}
-		return true, err
-	}
-	if _, err := f.Links.Apply(ctx); err != nil {
-		return false, err
-	}
-	return false, errors.New("this kernel has no nf_tables, and iptables-legacy is used instead")
-}
