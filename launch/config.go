@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -107,6 +108,26 @@ func (c Config) lookupEnv(name string) (value string, set bool) {
 		}
 	}
 	return value, set
+}
+
+// maxHanded is more than any socket unit has, in descriptors.
+const maxHanded = 1000
+
+// handedOver returns the descriptors that were handed to this process as to one that is activated by its sockets (sd_listen_fds(3)),
+// for a daemon that is told to take them, by --host fd://.
+func (c Config) handedOver() []int {
+	if c.getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return nil
+	}
+	n, err := strconv.Atoi(c.getenv("LISTEN_FDS"))
+	if err != nil || n < 1 || n > maxHanded {
+		return nil // there are none
+	}
+	files := make([]int, n)
+	for i := range files {
+		files[i] = 3 + i
+	}
+	return files
 }
 
 // path is where programs are looked for, by us and by the daemon.

@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxEvents bounds what a daemon that talks a lot can add to the report before it is ready.
-const maxEvents = 64
+// maxEvents bounds what a daemon that talks a lot can add to the report before it is ready. The word that it is, and the loading of
+// images, always have room.
+const maxEvents = 61
 
 // recorder keeps the report of this start. What happens once the daemon is ready is not part of it.
 type recorder struct {
@@ -65,9 +66,13 @@ func (r *recorder) planned(p *Plan) {
 	})
 }
 
-// daemonSays notes a line of the daemon's log as one of its phases. The form is logrus's: time="..." level=info msg="...".
+// daemonSays notes a line of the daemon's log as one of its phases. The form is logrus's, time="..." level=info msg="...", or with
+// --log-format=json {"level":"info","msg":"...","time":"..."}.
 func (r *recorder) daemonSays(line string) {
 	_, message, ok := strings.Cut(line, " level=info msg=")
+	if !ok {
+		_, message, ok = strings.Cut(line, `"level":"info","msg":`)
+	}
 	if !ok {
 		return
 	}
@@ -81,8 +86,10 @@ func (r *recorder) daemonSays(line string) {
 
 // ready ends the report and writes it.
 func (r *recorder) ready(took time.Duration) error {
-	r.event("dockerd", "ready")
-	return r.write(func(run *report.Run) { run.Ready = took })
+	return r.write(func(run *report.Run) {
+		run.Ready = took
+		run.Events = append(run.Events, report.Event{Who: "dockerd", What: "ready", At: time.Since(run.Started)})
+	})
 }
 
 // failed ends the report with the reason why there is no daemon, and writes it.

@@ -83,6 +83,11 @@ func ask(socket string) (string, error) {
 		return "", err
 	}
 	defer c.Close()
+	return askOver(c)
+}
+
+// askOver is ask over a connection.
+func askOver(c net.Conn) (string, error) {
 	if err := c.SetDeadline(time.Now().Add(startLimit)); err != nil {
 		return "", err
 	}
@@ -97,28 +102,6 @@ func ask(socket string) (string, error) {
 // inside is a path of the sandbox as the host has it.
 func inside(s *sandbox.Sandbox, path string) string {
 	return filepath.Join("/proc", strconv.Itoa(s.PID()), "root", path)
-}
-
-// TestEarlyClient: a client that comes before the daemon is there waits, and is answered.
-func TestEarlyClient(t *testing.T) {
-	s := start(t, options(t))
-	socket := inside(s, "/run/docker.sock")
-	deadline := time.Now().Add(startLimit)
-	for {
-		if _, err := os.Stat(socket); err == nil {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("there is no socket")
-		}
-		time.Sleep(time.Millisecond)
-	}
-	if child(t, s, "dockerd") != 0 {
-		t.Log("the daemon was there already")
-	}
-	if line, err := ask(socket); err != nil || line != "HTTP/1.0 200 OK" {
-		t.Errorf("a client that came early was told %q, %v", line, err)
-	}
 }
 
 // TestReport: what the launcher leaves behind about the start.

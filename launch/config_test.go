@@ -1,0 +1,31 @@
+package launch
+
+import (
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+)
+
+// TestHandedOver: sockets that are handed to this process are passed on, and only they.
+func TestHandedOver(t *testing.T) {
+	mine, others := "LISTEN_PID="+strconv.Itoa(os.Getpid()), "LISTEN_PID="+strconv.Itoa(os.Getpid()+1)
+	for _, c := range []struct {
+		env  []string
+		want []int
+	}{
+		{nil, nil},
+		{[]string{mine, "LISTEN_FDS=2"}, []int{3, 4}},
+		{[]string{others, "LISTEN_FDS=2"}, nil},
+		{[]string{mine}, nil},
+		{[]string{mine, "LISTEN_FDS=0"}, nil},
+		{[]string{mine, "LISTEN_FDS=-1"}, nil},
+		{[]string{mine, "LISTEN_FDS=many"}, nil},
+		{[]string{mine, "LISTEN_FDS=1001"}, nil},
+		{[]string{"LISTEN_PID=", "LISTEN_FDS=1"}, nil},
+	} {
+		if got := (Config{Environ: c.env}).handedOver(); !slices.Equal(got, c.want) {
+			t.Errorf("%q: %d", c.env, got)
+		}
+	}
+}
