@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,6 +19,8 @@ import (
 	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/internal/sandbox"
+
+	"golang.org/x/sys/unix"
 )
 
 // tarOf makes an archive with one program in it.
@@ -106,9 +109,11 @@ func TestDocker(t *testing.T) {
 		}
 	})
 	t.Run("the sandbox is no router for its neighbours", func(t *testing.T) {
-		out, err := s.Command(t.Context(), "iptables", "-S", "FORWARD").CombinedOutput()
-		if err != nil || !strings.Contains(string(out), "-P FORWARD DROP") {
-			t.Errorf("the policy of FORWARD is not DROP: %v\n%s", err, out)
+		// Whichever variant the daemon was given.
+		nft, nftErr := s.Command(t.Context(), "iptables-nft", "-S", "FORWARD").CombinedOutput()
+		legacy, legacyErr := s.Command(t.Context(), "iptables-legacy", "-S", "FORWARD").CombinedOutput()
+		if !strings.Contains(string(nft)+string(legacy), "-P FORWARD DROP") {
+			t.Errorf("the policy of FORWARD is not DROP: %v %s\n%v %s", nftErr, nft, legacyErr, legacy)
 		}
 	})
 	t.Run("docker top", func(t *testing.T) {
@@ -150,16 +155,21 @@ func planAgain(t *testing.T, s *sandbox.Sandbox) {
 	}
 }
 
-// dial connects to a port of the sandbox from outside of it and returns what it says.
+// dial connects to a port of the sandbox from outside of it and returns what it says, once somebody listens: a container is told to run before its program is at that.
 func dial(t *testing.T, address string) string {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", address, 10*time.Second)
+	const limit = 10 * time.Second
+	begin := time.Now()
+	c, err := net.DialTimeout("tcp", address, limit)
+	for ; errors.Is(err, unix.ECONNREFUSED) && time.Since(begin) < limit; c, err = net.DialTimeout("tcp", address, limit) {
+		time.Sleep(10 * time.Millisecond)
+	}
 	if err != nil {
 		t.Errorf("from outside: %v", err)
 		return ""
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(limit)); err != nil {
 		t.Fatal(err)
 	}
 	data, err := io.ReadAll(c)
