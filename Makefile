@@ -21,7 +21,7 @@ FUZZTIME     ?= 2s
 # make soak: how many power cuts.
 N            ?= 20
 # make bench: the benchmarks that this matches (BENCHMARK or BENCHMARK/VARIANT, regular expressions), rounds in place of their
-# own numbers, and other entrypoints to compare (NAME=[VARIABLE=VALUE...] PATH [ARG...], several with commas between).
+# own numbers, and other entrypoints to compare ([NAME=][VARIABLE=VALUE...] PATH [ARG...], several with commas between).
 ONLY         ?=
 RUNS         ?=
 PEER         ?=
@@ -163,7 +163,7 @@ build/bench/bookworm: build packages
 .PHONY: build/bench/bookworm
 
 .PHONY: bench
-bench: rootfs ## paired measurements against bare dockerd, kmod, busybox and PEER=NAME=PATH, into build/bench.json (ONLY=, RUNS=)
+bench: rootfs ## paired measurements against bare dockerd, kmod, busybox and PEER=PATH, into build/bench.json (ONLY=, RUNS=)
 # What cannot be had, as on a machine without a network, is left out, and named.
 	@$(MAKE) -s build/bench/bookworm || true
 	scripts/fetch-qemu qemu kmod busybox kernel-6.12 kernel-6.12-full || true

@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		c.also = append(c.also, abs)
 		return err
 	})
-	f.Func("peer", "compare another entrypoint, `NAME=[VARIABLE=VALUE...] PATH [ARG...]`: a program, or FOLDER:PATH for one in a folder that is laid over "+
+	f.Func("peer", "compare another entrypoint, `[NAME=][VARIABLE=VALUE...] PATH [ARG...]`: a program, or FOLDER:PATH for one in a folder that is laid over "+
 		"the root tree; its argument is dockerd where none is given; may be repeated, also with a comma", c.addPeers)
 	if err := f.Parse(args); err != nil {
 		return err

@@ -22,10 +22,14 @@ type peer struct {
 
 var assignment = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
 
-// parsePeer reads NAME=[VARIABLE=VALUE...] PATH [ARG...]. Without an ARG there is one: dockerd.
+// parsePeer reads [NAME=][VARIABLE=VALUE...] PATH [ARG...]. Without an ARG there is one: dockerd; without a NAME, for which the
+// first word has to be the PATH, it is the program's.
 func parsePeer(text string) (peer, error) {
-	wrong := fmt.Errorf("%q is not NAME=[VARIABLE=VALUE...] PATH [ARG...], where PATH is a program or FOLDER:PATH-IN-IT", text)
+	wrong := fmt.Errorf("%q is not [NAME=][VARIABLE=VALUE...] PATH [ARG...], where PATH is a program or FOLDER:PATH-IN-IT", text)
 	name, command, ok := strings.Cut(strings.TrimSpace(text), "=")
+	if first, _, _ := strings.Cut(name, " "); strings.Contains(first, "/") {
+		name, command, ok = filepath.Base(first), strings.TrimSpace(text), true
+	}
 	words := strings.Fields(command)
 	p := peer{name: name}
 	for len(words) > 0 && assignment.MatchString(words[0]) {

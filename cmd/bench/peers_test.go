@@ -35,6 +35,9 @@ func TestParsePeer(t *testing.T) {
 		{text: "a=" + program, name: "a", argv: "/usr/bin/entrypoint-of-a dockerd"},
 		{text: " a=" + program + " /usr/bin/dockerd -D ", name: "a", argv: "/usr/bin/entrypoint-of-a /usr/bin/dockerd -D"},
 		{text: "a=" + dir + ":/bin/entry", name: "a", argv: "/bin/entry dockerd", folder: dir},
+		{text: program, name: "entry", argv: "/usr/bin/entrypoint-of-entry dockerd"},
+		{text: " " + program + " --x=y ", name: "entry", argv: "/usr/bin/entrypoint-of-entry --x=y"},
+		{text: dir + ":/bin/entry -D", name: "entry", argv: "/bin/entry -D", folder: dir},
 		{text: "a=X=1 Y= " + dir + ":/bin/entry --x=y:z", name: "a", env: "X=1 Y=", argv: "/bin/entry --x=y:z", folder: dir},
 	} {
 		p, err := parsePeer(c.text)
@@ -43,7 +46,7 @@ func TestParsePeer(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"", "a", "a=", "=" + program, "a/b=" + program, "a b=" + program, "a=X=1", "a=" + dir, "a=" + data, "a=" + program + ".gone",
+		"", "a", "a=", "=" + program, "a/b=" + program, "a b=" + program, "X=1 " + program + ".gone", dir, data, program + ".gone", "entry", "a=X=1", "a=" + dir, "a=" + data, "a=" + program + ".gone",
 		"a=" + dir + ":bin/entry", "a=:/bin/entry", "a=" + dir + ":/bin", "a=" + dir + ":/gone",
 	} {
 		if p, err := parsePeer(text); err == nil {
