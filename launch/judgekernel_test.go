@@ -113,13 +113,15 @@ func TestKernelLanes(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*Facts)
 		after  []Lane
+		config bool // whether its configuration tells of iptables
 	}{
-		"modules":            {func(*Facts) {}, []Lane{LaneSystem, LaneModules}},
-		"none":               {func(f *Facts) { f.Host.LoadableModules = false }, nil},
-		"none, and no /proc": {func(f *Facts) { f.Host.LoadableModules, f.ProcMounted = false, false }, []Lane{LaneSystem, LaneModules}},
+		"modules":            {func(*Facts) {}, []Lane{LaneSystem, LaneModules}, false},
+		"none":               {func(f *Facts) { f.Host.LoadableModules = false }, nil, true},
+		"none, and no /proc": {func(f *Facts) { f.Host.LoadableModules, f.ProcMounted = false, false }, []Lane{LaneSystem, LaneModules}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := prepared()
+			f.IPTables.LegacySafe = true
 			f.IPTables.Legacy = iptables.Program{Path: "/usr/sbin/iptables-legacy", Goal: "/usr/sbin/xtables-legacy-multi"}
 			c.change(&f)
 			p := planned(t, Config{}, f)
@@ -134,7 +136,8 @@ func TestKernelLanes(t *testing.T) {
 			// The folder of links is on /run, which stands before a plan is made.
 			loads := slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Lane == LaneModules && s.Action != nil })
 			i = slices.IndexFunc(lanes, func(l LaneInfo) bool { return l.Name == LaneIPTables })
-			if i < 0 || slices.Contains(lanes[i].After, LaneModules) != loads || slices.Contains(lanes[i].After, LaneSystem) {
+			if i < 0 || slices.Contains(lanes[i].After, LaneModules) != loads || slices.Contains(lanes[i].After, LaneSystem) ||
+				slices.Contains(lanes[i].After, LaneKernel) != c.config {
 				t.Errorf("lanes %v; modules are loaded: %v", lanes, loads)
 			}
 		})

@@ -24,7 +24,7 @@ const (
 	LaneFiles Lane = "files"
 	// LaneModules loads kernel modules.
 	LaneModules Lane = "modules"
-	// LaneIPTables asks the kernel which variant of iptables it knows, for which it makes tables.
+	// LaneIPTables asks the kernel which variant of iptables it knows, unless its configuration tells: it makes tables for that.
 	LaneIPTables Lane = "iptables"
 	// LaneKernel looks whether the kernel has what Docker cannot do without.
 	LaneKernel Lane = "kernel"
@@ -39,8 +39,8 @@ var lanes = []LaneInfo{
 	{Name: LaneSystem},
 	{Name: LaneFiles},
 	{Name: LaneModules, After: []Lane{LaneSystem}},
-	{Name: LaneIPTables, After: []Lane{LaneModules}},
 	{Name: LaneKernel, After: []Lane{LaneSystem, LaneModules}},
+	{Name: LaneIPTables, After: []Lane{LaneModules, LaneKernel}},
 	{Name: LaneCertificates, After: []Lane{LaneSystem}},
 	// containerd looks at its start which snapshotters work, and overlay may be a module.
 	{Name: LaneContainerd, After: []Lane{LaneSystem, LaneModules}},
@@ -61,13 +61,24 @@ func (p *Plan) Lanes() []LaneInfo {
 	var list []LaneInfo
 	for _, l := range lanes {
 		if used[l.Name] {
-			l.After = slices.DeleteFunc(slices.Clone(l.After), func(n Lane) bool {
-				return !used[n] || l.Name == LaneKernel && p.kernelAtOnce || l.Name == LaneIPTables && !p.loads()
-			})
+			l.After = slices.DeleteFunc(slices.Clone(l.After), func(n Lane) bool { return !used[n] || !p.waits(l.Name, n) })
 			list = append(list, l)
 		}
 	}
 	return list
+}
+
+// waits tells whether the one lane has to wait for the other, if usually it does.
+func (p *Plan) waits(lane, before Lane) bool {
+	switch {
+	case lane == LaneKernel:
+		return !p.kernelAtOnce
+	case lane == LaneIPTables && before == LaneKernel:
+		return p.iptablesBuiltIn
+	case lane == LaneIPTables:
+		return p.loads()
+	}
+	return true
 }
 
 // lane is the step's own, or the one of all that names none.

@@ -109,6 +109,8 @@ type Plan struct {
 	tlsDir string
 	// rootMoved tells that / is going to be another tmpfs than the one that this program runs from.
 	rootMoved bool
+	// iptablesBuiltIn tells that the kernel's configuration may say which variant of iptables it knows.
+	iptablesBuiltIn bool
 	// bridgeNetfilter tells whether br_netfilter is there when the daemon starts, as far as a plan can tell.
 	bridgeNetfilter bool
 	// pending are the targets of mounts that are planned: what stands below them now says nothing of what will.
@@ -168,8 +170,7 @@ func NewPlan(c Config, f Facts) (*Plan, error) {
 	p.chooseIPTables(c, e, f)
 	p.lane = LaneModules
 	p.modules(e, f)
-	p.askIPTables(f)
-	p.judgeKernel(c, e, f)
+	p.askIPTables(f, p.judgeKernel(c, e, f))
 	p.lane = LaneSystem
 	p.files(f)
 	p.settings(c, e, f)

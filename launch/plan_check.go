@@ -213,10 +213,11 @@ func haveAll(wants []modules.Want, has map[string]bool) bool {
 	return true
 }
 
-// judgeKernel plans the look at the kernel, behind the modules, or beside all else where there are none to wait for.
-func (p *Plan) judgeKernel(c Config, e daemon.Effective, f Facts) {
+// judgeKernel plans the look at the kernel, behind the modules, or beside all else where there are none to wait for. What it returns
+// has the kernel's configuration afterwards, if there is one; nil where that is not known.
+func (p *Plan) judgeKernel(c Config, e daemon.Effective, f Facts) *check.Known {
 	if !p.isDockerd {
-		return
+		return nil
 	}
 	j := JudgeKernel{
 		Habitat: f.Host.Habitat, without: c.Without,
@@ -234,6 +235,7 @@ func (p *Plan) judgeKernel(c Config, e daemon.Effective, f Facts) {
 	p.lane = LaneKernel
 	p.add(Step{Name: "kernel", Why: "without some of its options no container starts", Required: true, Verdict: Do, Action: j})
 	p.lane = lane
+	return j.known
 }
 
 // TryStorage mounts an overlay in the data-root, where nothing else tells whether a driver works that the daemon cannot do without.

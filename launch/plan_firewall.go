@@ -8,9 +8,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dockerlaunch/dockerlaunch/launch/check"
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
 	"github.com/dockerlaunch/dockerlaunch/launch/iptables"
+	"github.com/dockerlaunch/dockerlaunch/launch/kconfig"
 	"github.com/dockerlaunch/dockerlaunch/modules"
 )
 
@@ -55,8 +57,9 @@ func (p *Plan) chooseIPTables(c Config, e daemon.Effective, f Facts) {
 	p.add(s)
 }
 
-// askIPTables plans the question which variant the kernel knows, behind the modules, and beside all else.
-func (p *Plan) askIPTables(f Facts) {
+// askIPTables plans the question which variant the kernel knows, behind the modules, or where it loads none, behind the look at its
+// configuration.
+func (p *Plan) askIPTables(f Facts, known *check.Known) {
 	if !p.iptables.Open {
 		return
 	}
@@ -70,6 +73,9 @@ func (p *Plan) askIPTables(f Facts) {
 		// Which modules there are is known, of a kernel that has them.
 		if ask.Tables = iptables.Tables(); f.Host.LoadableModules {
 			ask.Tables = ask.Tables[:2]
+		} else if known != nil {
+			p.iptablesBuiltIn = true
+			ask.Config = func() (has, tells bool) { return hasLegacyOptions(known.Config) }
 		}
 	}
 	p.inFront = append(p.inFront, pathFolder{iptables.Dir, reason})
@@ -77,6 +83,24 @@ func (p *Plan) askIPTables(f Facts) {
 	p.lane = LaneIPTables
 	p.add(Step{Name: "iptables", Why: why, Verdict: Do, Action: ask})
 	p.lane = lane
+}
+
+// hasLegacyOptions tells whether a kernel without loadable modules has all tables of ip_tables, and whether its configuration tells.
+func hasLegacyOptions(c *kconfig.Config) (has, tells bool) {
+	if c == nil || !c.Complete {
+		return false, false
+	}
+	for _, family := range [...]string{"IP_NF_", "IP6_NF_"} {
+		if family == "IP6_NF_" && !c.On("IPV6") {
+			break // nor are rules for it made
+		}
+		for _, table := range iptables.Tables() {
+			if c.Value(family+strings.ToUpper(table)) != "y" {
+				return false, true
+			}
+		}
+	}
+	return true, true
 }
 
 // observeLegacy tells whether iptables-legacy may be preferred. In the network namespace that the kernel began with, the host's own

@@ -6,6 +6,7 @@ import (
 
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
 	"github.com/dockerlaunch/dockerlaunch/launch/iptables"
+	"github.com/dockerlaunch/dockerlaunch/launch/kconfig"
 	"github.com/dockerlaunch/dockerlaunch/launch/preload"
 )
 
@@ -75,6 +76,38 @@ func TestIPTablesSteps(t *testing.T) {
 				t.Errorf("iptable_nat is wanted: %v", wanted)
 			}
 		})
+	}
+}
+
+func TestLegacyOptions(t *testing.T) {
+	// Those that a full configuration always has, and all tables.
+	full := "CONFIG_INIT_ENV_ARG_LIMIT=32\nCONFIG_LOCALVERSION=\"\"\n# CONFIG_MODULES is not set\nCONFIG_NET=y\nCONFIG_CRYPTO=y\nCONFIG_DEBUG_KERNEL=y\nCONFIG_IPV6=y\n"
+	for _, family := range []string{"IP_NF_", "IP6_NF_"} {
+		for _, table := range []string{"FILTER", "NAT", "MANGLE", "RAW"} {
+			full += "CONFIG_" + family + table + "=y\n"
+		}
+	}
+	for name, c := range map[string]struct {
+		replace, by string
+		has, tells  bool
+	}{
+		"all":              {has: true, tells: true},
+		"none for IPv6":    {"CONFIG_IP6_NF_NAT=y", "# CONFIG_IP6_NF_NAT is not set", false, true},
+		"no IPv6":          {"CONFIG_IP6_NF_RAW=y", "# CONFIG_IPV6 is not set", true, true},
+		"no raw":           {"CONFIG_IP_NF_RAW=y", "", false, true},
+		"a module":         {"CONFIG_IP_NF_RAW=y", "CONFIG_IP_NF_RAW=m", false, true},
+		"a part of it all": {"CONFIG_CRYPTO=y", "", false, false},
+	} {
+		config, err := kconfig.Parse([]byte(strings.Replace(full, c.replace, c.by, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if has, tells := hasLegacyOptions(config); has != c.has || tells != c.tells {
+			t.Errorf("%s: %v, %v", name, has, tells)
+		}
+	}
+	if has, tells := hasLegacyOptions(nil); has || tells {
+		t.Error("without a configuration it is told")
 	}
 }
 

@@ -90,6 +90,7 @@ func FatalKernel(r *Request, k *Known, well bool) ([]finding.Finding, error) {
 	if err := f.findConfig("/", k.Host.Kernel); err != nil {
 		return nil, err
 	}
+	k.Config = f.Config
 	if well && !f.Config.Complete {
 		return nil, nil
 	}

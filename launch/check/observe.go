@@ -15,6 +15,7 @@ import (
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 	"github.com/dockerlaunch/dockerlaunch/launch/finding"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/launch/kconfig"
 	"github.com/dockerlaunch/dockerlaunch/launch/preflight"
 	"github.com/dockerlaunch/dockerlaunch/launch/storage"
 	"github.com/dockerlaunch/dockerlaunch/mounts"
@@ -27,6 +28,8 @@ type Known struct {
 	Cgroups cgroups.Facts
 	// Programs are the findings about the programs of package preflight.
 	Programs []finding.Finding
+	// Config is the kernel's configuration, where FatalKernel has found it.
+	Config *kconfig.Config
 }
 
 // maxText bounds the small files that are read, in bytes.

@@ -17,6 +17,9 @@ type Ask struct {
 	NftLoaded bool `json:"nft_loaded"`
 	// Tables are asked for of ip_tables.
 	Tables []string `json:"tables,omitempty"`
+	// Config tells whether the kernel has them, if its configuration tells: asking makes them, which takes longer than all the rest.
+	// It may be nil.
+	Config func() (has, tells bool) `json:"-"`
 
 	kernel kernel
 	found  string
@@ -85,7 +88,14 @@ func (a *Ask) prefer(k kernel) (why string, prefer bool, err error) {
 			return "this network namespace has tables of it", false, nil
 		}
 	}
-	if prefer, err = k.legacyTables(a.Tables); err != nil || !prefer {
+	tells := false
+	if a.Config != nil {
+		prefer, tells = a.Config()
+	}
+	if !tells {
+		prefer, err = k.legacyTables(a.Tables)
+	}
+	if err != nil || !prefer {
 		return "this kernel has not all tables of ip_tables", false, err
 	}
 	return preferred, true, nil

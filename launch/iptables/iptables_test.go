@@ -153,21 +153,25 @@ func TestAsk(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		prefer, nftLoaded bool
+		config            string // whether it tells of tables: "y", "n"; "?" is one that does not tell
 		nft, tables, own  answer // whether there are nf_tables, tables of it, and tables of ip_tables
 		links, kept       bool
 		says, fails       string
 	}{
-		"nf_tables":                        {nft: answer{has: true}, kept: true, says: "nft: nothing"},
-		"no nf_tables":                     {links: true, fails: "iptables-legacy is used"},
-		"nobody knows":                     {nft: answer{err: notTold}, fails: "not told"},
-		"legacy preferred":                 {prefer: true, nft: answer{has: true}, own: answer{has: true}, links: true, says: "legacy: nothing"},
-		"and nf_tables empty":              {prefer: true, nftLoaded: true, nft: answer{has: true}, own: answer{has: true}, links: true, says: "legacy: nothing"},
-		"but nf_tables is in use":          {prefer: true, nftLoaded: true, nft: answer{has: true}, tables: answer{has: true}, own: answer{has: true}, kept: true, says: "nft: this network namespace has tables"},
-		"but would have to be loaded":      {prefer: true, nft: answer{has: true}, tables: answer{has: true}, own: answer{has: true}, links: true, says: "legacy: nothing"},
-		"but a table is missing":           {prefer: true, nft: answer{has: true}, kept: true, says: "nft: this kernel has not all"},
-		"and nf_tables too":                {prefer: true, links: true, fails: "iptables-legacy is used"},
-		"whether it is in use, none knows": {prefer: true, nftLoaded: true, tables: answer{err: notTold}, own: answer{has: true}, fails: "not told"},
-		"nor whether it is there":          {prefer: true, own: answer{err: notTold}, fails: "not told"},
+		"nf_tables":                          {nft: answer{has: true}, kept: true, says: "nft: nothing"},
+		"no nf_tables":                       {links: true, fails: "iptables-legacy is used"},
+		"nobody knows":                       {nft: answer{err: notTold}, fails: "not told"},
+		"legacy preferred":                   {prefer: true, nft: answer{has: true}, own: answer{has: true}, links: true, says: "legacy: nothing"},
+		"and nf_tables empty":                {prefer: true, nftLoaded: true, nft: answer{has: true}, own: answer{has: true}, links: true, says: "legacy: nothing"},
+		"but nf_tables is in use":            {prefer: true, nftLoaded: true, nft: answer{has: true}, tables: answer{has: true}, own: answer{has: true}, kept: true, says: "nft: this network namespace has tables"},
+		"but would have to be loaded":        {prefer: true, nft: answer{has: true}, tables: answer{has: true}, own: answer{has: true}, links: true, says: "legacy: nothing"},
+		"but a table is missing":             {prefer: true, nft: answer{has: true}, kept: true, says: "nft: this kernel has not all"},
+		"whose configuration tells":          {prefer: true, config: "y", nft: answer{has: true}, links: true, says: "legacy: nothing"},
+		"whose configuration tells of none":  {prefer: true, config: "n", nft: answer{has: true}, own: answer{has: true}, kept: true, says: "nft: this kernel has not all"},
+		"whose configuration is not to read": {prefer: true, config: "?", nft: answer{has: true}, own: answer{has: true}, links: true, says: "legacy: nothing"},
+		"and nf_tables too":                  {prefer: true, links: true, fails: "iptables-legacy is used"},
+		"whether it is in use, none knows":   {prefer: true, nftLoaded: true, tables: answer{err: notTold}, own: answer{has: true}, fails: "not told"},
+		"nor whether it is there":            {prefer: true, own: answer{err: notTold}, fails: "not told"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "iptables")
@@ -183,6 +187,9 @@ func TestAsk(t *testing.T) {
 						return c.own.has, c.own.err
 					},
 				},
+			}
+			if c.config != "" {
+				a.Config = func() (has, tells bool) { return c.config == "y", c.config != "?" }
 			}
 			kept, err := a.Apply(t.Context())
 			if kept != c.kept || (err != nil) != (c.fails != "") || err != nil && !strings.Contains(err.Error(), c.fails) {
