@@ -152,6 +152,14 @@ func TestContainerdComesBack(t *testing.T) {
 		out, err := tryDocker(t, s, nil, "run", "--rm", "probe", "limit")
 		return err == nil && strings.TrimSpace(out) != ""
 	})
+	// The container has outlived it, and is the daemon's as before.
+	if got := docker(t, s, "exec", id, "/probe", "limit"); got == "" {
+		t.Error("nothing can be executed in a container that is older")
+	}
+	docker(t, s, "stop", id)
+	if got := docker(t, s, "inspect", "--format", "{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}", id); got != "exited 0 0" {
+		t.Errorf("a container that is older, and is stopped: %s", got)
+	}
 }
 
 // TestContainerdWithoutPIDFile: one containerd is kept running, also where its PID file cannot be written.
