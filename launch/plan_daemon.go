@@ -134,13 +134,15 @@ func (p *Plan) settings(c Config, e daemon.Effective, f Facts) {
 
 // warn adds a step that tells something. What is told under one name is one step.
 func (p *Plan) warn(name, why, note string) {
-	i := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Name == name })
-	switch {
-	case i < 0:
-		p.add(Step{Name: name, Why: why, Verdict: Warn, Note: note})
-	case !strings.Contains(p.Steps[i].Note, note):
-		p.Steps[i].Note += "; " + note
+	for i := range p.Steps {
+		if s := &p.Steps[i]; s.Name == name {
+			if !strings.Contains(s.Note, note) {
+				s.Note += "; " + note
+			}
+			return
+		}
 	}
+	p.add(Step{Name: name, Why: why, Verdict: Warn, Note: note})
 }
 
 // command plans the daemon's command line and environment.

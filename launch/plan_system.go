@@ -2,6 +2,7 @@ package launch
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dockerlaunch/dockerlaunch/cgroups"
@@ -38,11 +39,11 @@ func (p *Plan) privileges(f host.Facts) {
 }
 
 // requiredMounts are those without which no container starts. Of the others a failure costs the feature they are for.
-var requiredMounts = map[string]bool{"/proc": true, "/sys": true, "/dev": true, "/run": true, "/dev/pts": true}
+var requiredMounts = []string{"/proc", "/sys", "/dev", "/run", "/dev/pts"}
 
 func (p *Plan) mounts(table []mounts.Mount, states map[string]mounts.State) {
 	for _, m := range table {
-		s := Step{Name: "mount " + m.Target, Why: m.Purpose, Required: requiredMounts[m.Target]}
+		s := Step{Name: "mount " + m.Target, Why: m.Purpose, Required: slices.Contains(requiredMounts, m.Target)}
 		if below := p.pendingAbove(m.Target); below != "" {
 			s.Verdict, s.Action, s.Note = Do, m, "what is there is known once "+below+" is mounted"
 			p.add(s)
@@ -100,10 +101,10 @@ func (p *Plan) unread(f host.Facts) {
 }
 
 // requiredDevices are those that hardly any program does without.
-var requiredDevices = map[string]bool{"/dev/null": true, "/dev/urandom": true}
+var requiredDevices = []string{"/dev/null", "/dev/urandom"}
 
 // machineDevices reach past a container: its runtime leaves them out on purpose, and so do we.
-var machineDevices = map[string]bool{"/dev/console": true, "/dev/kmsg": true}
+var machineDevices = []string{"/dev/console", "/dev/kmsg"}
 
 // devices plans the nodes and links of /dev. On a person's host they are udev's business.
 func (p *Plan) devices(f Facts) {
@@ -111,8 +112,8 @@ func (p *Plan) devices(f Facts) {
 		return
 	}
 	for _, d := range mounts.Devices("/dev") {
-		if f.Host.Habitat == host.Machine || !machineDevices[d.Path] {
-			p.wanted(Step{Name: "device " + d.Path, Why: d.Purpose, Required: requiredDevices[d.Path], Action: d}, d.Path, f)
+		if f.Host.Habitat == host.Machine || !slices.Contains(machineDevices, d.Path) {
+			p.wanted(Step{Name: "device " + d.Path, Why: d.Purpose, Required: slices.Contains(requiredDevices, d.Path), Action: d}, d.Path, f)
 		}
 	}
 	for _, l := range mounts.Links("/dev") {

@@ -177,13 +177,10 @@ func ReadConfig(r io.Reader) (Config, error) {
 }
 
 // flatKeys are objects that are values, not groups (flatOptions in moby's daemon/config/config.go).
-var flatKeys = map[string]bool{
-	"builder": true, "cluster-store-opts": true, "default-network-opts": true, "default-ulimits": true,
-	"features": true, "log-opts": true, "nri-opts": true, "runtimes": true,
-}
+var flatKeys = []string{"builder", "cluster-store-opts", "default-network-opts", "default-ulimits", "features", "log-opts", "nri-opts", "runtimes"}
 
 // group tells whether the member is an object that only groups options, as "proxies" does.
-func (m member) group() bool { return m.raw[0] == '{' && !flatKeys[m.key] }
+func (m member) group() bool { return m.raw[0] == '{' && !slices.Contains(flatKeys, m.key) }
 
 func entryOf(at *cursor, m member, parent string) Entry {
 	line, column := at.move(m.at)

@@ -60,16 +60,14 @@ func (c Containerd) disabledPlugins() string {
 
 // Config is containerd's configuration, in the form that 1.x and 2.x read (containerd-config.toml(5)).
 func (c Containerd) Config() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "# Written by dockerlaunch at each start.\nversion = 2\nroot = %s\nstate = %s\n", tomlString(c.Root), tomlString(c.State))
-	fmt.Fprintf(&b, "disabled_plugins = [%s]\n", c.disabledPlugins())
-	// The message sizes are dockerd's (defaults.DefaultMaxRecvMsgSize in containerd).
-	fmt.Fprintf(&b, "\n[grpc]\n  address = %s\n  max_recv_message_size = 16777216\n  max_send_message_size = 16777216\n", tomlString(c.Address))
-	fmt.Fprintf(&b, "\n[debug]\n  level = %s\n", tomlString(c.LogLevel))
+	text := "# Written by dockerlaunch at each start.\nversion = 2\nroot = " + tomlString(c.Root) + "\nstate = " + tomlString(c.State) +
+		"\ndisabled_plugins = [" + c.disabledPlugins() + "]\n\n[grpc]\n  address = " + tomlString(c.Address) +
+		// The message sizes are dockerd's (defaults.DefaultMaxRecvMsgSize in containerd).
+		"\n  max_recv_message_size = 16777216\n  max_send_message_size = 16777216\n\n[debug]\n  level = " + tomlString(c.LogLevel) + "\n"
 	if c.LogFormat != "" {
-		fmt.Fprintf(&b, "  format = %s\n", tomlString(c.LogFormat))
+		text += "  format = " + tomlString(c.LogFormat) + "\n"
 	}
-	return b.String()
+	return text
 }
 
 // tomlString writes a basic string of TOML.
