@@ -157,7 +157,13 @@ func (p *Plan) command(c Config, e daemon.Effective, missing map[string]bool, f 
 		Containerd:  p.containerdAddress, Hosts: p.hosts, Sockets: p.opened != nil, TLSDir: p.tlsDir, Verify: c.securePort(e),
 		Network: networkDefaults(p.Habitat, e, f.Network), BoundLogs: p.Habitat != host.Host,
 	}
-	p.needsVersion = daemon.NeedsVersion(e, facts)
+	if p.needsVersion = daemon.NeedsVersion(e, facts); p.needsVersion {
+		s := Step{Name: "version of dockerd", Why: "some flags are for some versions only", Verdict: Skip, Note: "dockerd --version is run beside all else, and decides on them"}
+		if c.Exec {
+			s.Verdict, s.Note = Warn, "it is not known, and with --exec nobody asks for it. Lost: flags that only newer versions know"
+		}
+		p.add(s)
+	}
 	added := daemon.Add(e, facts)
 	p.Command = Command{Path: f.Daemon.Path, Args: daemon.WithAdded(e.Command.Args, added)}
 	for _, a := range added {

@@ -50,9 +50,21 @@ func TestPlanTakesVersionIntoAccount(t *testing.T) {
 		if dropped := test.left == "-D" && test.args != "-D"; dropped != (len(p.Command.Notices) == 1) {
 			t.Errorf("%q: notices %q", test.version, p.Command.Notices)
 		}
+		i := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Name == "version of dockerd" })
+		if (i >= 0) != test.needs || i >= 0 && p.Steps[i].Verdict != Skip {
+			t.Errorf("%q: the plan tells that the version is asked for: %d", test.version, i)
+		}
 		if p.needsVersion != test.needs || p.DaemonVersion != f.Daemon.Version {
 			t.Errorf("%q: needs the version: %v, which is %s", test.version, p.needsVersion, p.DaemonVersion)
 		}
+	}
+}
+
+// With --exec nobody stays to ask, and a flag is lost.
+func TestVersionIsNotKnown(t *testing.T) {
+	p := planned(t, Config{Exec: true}, narrow())
+	if s := step(t, p, "version of dockerd"); s.Verdict != Warn || slices.Contains(p.Command.Args, mtuFlag) {
+		t.Errorf("%+v, %q", s, p.Command.Args)
 	}
 }
 
