@@ -255,7 +255,11 @@ func (s *supervisor) run() error {
 			}
 			status, says := s.dockerd.ended()
 			if s.stopping || !s.restarts() {
-				return errors.Join(s.daemonEnd(status), s.stopContainerd())
+				err := s.daemonEnd(status)
+				if err != nil {
+					err = errors.Join(err, s.record.failed(err)) // unless it was ready before
+				}
+				return errors.Join(err, s.stopContainerd())
 			}
 			s.config.log().Errorf("%s\nstarting it again in %v", says, s.dockerd.restartLater())
 		case <-s.dockerd.due():

@@ -16,6 +16,7 @@ import (
 
 	"github.com/dockerlaunch/dockerlaunch/internal/sandbox"
 	"github.com/dockerlaunch/dockerlaunch/internal/testenv"
+	"github.com/dockerlaunch/dockerlaunch/launch/report"
 	"golang.org/x/sys/unix"
 )
 
@@ -130,6 +131,26 @@ func TestReport(t *testing.T) {
 		if !slices.ContainsFunc(run.Events, func(e struct{ Who, What string }) bool { return e.Who+" "+e.What == want }) {
 			t.Errorf("there is no event %q in %v", want, run.Events)
 		}
+	}
+}
+
+// TestReportOfDaemonThatEnds: a daemon that ends before it is ready is in the report, with its phases until then.
+func TestReportOfDaemonThatEnds(t *testing.T) {
+	run := filepath.Join(t.TempDir(), "run")
+	if err := os.Mkdir(run, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	o := options(t, "--default-cgroupns-mode=nonsense")
+	o.Binds = []sandbox.Bind{{Source: run, Target: "/run"}}
+	if status, said := refused(t, o); status != 1 {
+		t.Fatalf("exit status %d:\n%s", status, said)
+	}
+	r, err := report.Read(filepath.Join(run, strings.TrimPrefix(report.Path, "/run/")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(r.Error, "exit status 1") || r.Ready != 0 || len(r.Steps) < 40 || !slices.ContainsFunc(r.Events, func(e report.Event) bool { return e.What == "started" && e.Who == "dockerd" }) {
+		t.Errorf("%+v", r)
 	}
 }
 
