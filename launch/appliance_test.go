@@ -19,7 +19,6 @@ import (
 	"github.com/dockerlaunch/dockerlaunch/internal/vm"
 )
 
-
 // appliance is a machine that the kernel boots straight into the launcher, as `make vm` starts it, and a client outside of it.
 type appliance struct {
 	*vm.Machine
