@@ -231,3 +231,38 @@ func readConfig(t *testing.T, text string) daemon.Config {
 	}
 	return c
 }
+
+// TestNetworkDefaults: on a person's host dockerd keeps its own, and only packets smaller than Docker's count.
+func TestNetworkDefaults(t *testing.T) {
+	for name, c := range map[string]struct {
+		habitat host.Habitat
+		mtu     int
+		flags   string
+	}{
+		"container, usual packets":    {host.Container, 1500, ""},
+		"container, large packets":    {host.Container, 9000, ""},
+		"container, small packets":    {host.Container, 1499, "mtu"},
+		"machine, small packets":      {host.Machine, 1499, "mtu"},
+		"a host with small packets":   {host.Host, 1499, ""},
+		"container, no packets known": {host.Container, 0, ""},
+	} {
+		f := prepared()
+		f.Host.Habitat, f.Network.MTU = c.habitat, c.mtu
+		p := planned(t, Config{}, f)
+		if got := len(flags(p, "mtu")) > 0; got != (c.flags == "mtu") {
+			t.Errorf("%s: %q", name, p.Command.Args)
+		}
+		if got := len(flags(p, "log-opt")); (got == 2) != (c.habitat != host.Host) {
+			t.Errorf("%s: logs are bounded by %d options", name, got)
+		}
+	}
+	// Resolvers on a loopback address: those of a container are another network namespace's, a machine's are its own.
+	for habitat, want := range map[host.Habitat]int{host.Container: 1, host.Machine: 0, host.Host: 0} {
+		f := prepared()
+		f.Host.Habitat = habitat
+		f.Network.Resolv = resolv.Config{Nameservers: []netip.Addr{netip.MustParseAddr("127.0.0.11")}, Outer: []resolv.Server{{Addr: netip.MustParseAddr("192.0.2.53")}}}
+		if got := flags(planned(t, Config{}, f), "dns"); len(got) != want {
+			t.Errorf("%s: --dns %q", habitat, got)
+		}
+	}
+}

@@ -102,6 +102,114 @@ func TestAdd(t *testing.T) {
 	}
 }
 
+// What comes from the network, the logs and the API, with each way in which a user may have spoken of it.
+func TestAddOfNetworkLogsAndAPI(t *testing.T) {
+	logs := DefaultFacts{BoundLogs: true}
+	network := func(n NetworkDefaults) DefaultFacts { return DefaultFacts{Network: n} }
+	mtu := network(NetworkDefaults{MTU: 1400})
+	bip := network(NetworkDefaults{BIP: "10.9.0.1/16"})
+	pools := network(NetworkDefaults{Pools: []string{"base=10.1.0.0/16,size=24", "base=10.2.0.0/16,size=24"}})
+	dns := network(NetworkDefaults{DNS: []string{"192.0.2.1", "192.0.2.2"}})
+	noIPv6 := network(NetworkDefaults{NoIPv6: true})
+	noIPv6NorProgram := DefaultFacts{Missing: map[string]bool{"ip6tables": true}, Network: NetworkDefaults{NoIPv6: true}}
+	plain := DefaultFacts{Hosts: []string{DefaultHost, "tcp://0.0.0.0:2375"}}
+	open := DefaultFacts{Hosts: plain.Hosts, Sockets: true}
+	certificates := DefaultFacts{Hosts: []string{DefaultHost, "tcp://0.0.0.0:2376"}, Sockets: true, TLSDir: "/certs", Verify: true}
+	const (
+		size, count = "--log-opt=max-size=25m", "--log-opt=max-file=2"
+		both        = size + " " + count
+		mtuFlag     = "--mtu=1400"
+		optFlag     = "--default-network-opt=bridge=com.docker.network.driver.mtu=1400"
+		bipFlag     = "--bip=10.9.0.1/16"
+		poolFlags   = "--default-address-pool=base=10.1.0.0/16,size=24 --default-address-pool=base=10.2.0.0/16,size=24"
+		dnsFlags    = "--dns=192.0.2.1 --dns=192.0.2.2"
+		ip6Flag     = "--ip6tables=false"
+		tlsFlags    = "--tlsverify=true --tlscacert=/certs/server/ca.pem --tlscert=/certs/server/cert.pem --tlskey=/certs/server/key.pem"
+	)
+	for _, test := range []struct {
+		args, json, version string
+		facts               DefaultFacts
+		want                string
+		warnings            int
+	}{
+		{"", "", "26.1.5", logs, both, 0},
+		{"--log-driver=json-file", "", "26.1.5", logs, both, 0},
+		{"", `{"log-driver": "json-file"}`, "26.1.5", logs, both, 0},
+		{"--log-driver local", "", "26.1.5", logs, "", 0},
+		{"", `{"log-driver": "journald"}`, "26.1.5", logs, "", 0},
+		{"", `{"x": {"log-driver": "local"}}`, "26.1.5", logs, both, 0}, // where dockerd does not look
+		{"", `{"log-driver": null}`, "26.1.5", logs, both, 0},
+		{"--log-opt max-size=1m", "", "26.1.5", logs, count, 0},
+		{"--log-opt=max-size=1m --log-opt=max-file=7", "", "26.1.5", logs, "", 0},
+		{"--log-opt=tag=x", "", "26.1.5", logs, both, 0},
+		{"", `{"log-opts": {"max-size": "1m", "max-file": "7"}}`, "26.1.5", logs, "", 0},
+		{"", `{"log-opts": {"max-size": "1m"}}`, "26.1.5", logs, "", 1},
+		{"", `{"log-opts": {"tag": "x"}}`, "26.1.5", logs, "", 2},
+		{"", `{"log-opts": null}`, "26.1.5", logs, "", 2},
+		{"", `{"x": {"log-opts": {"max-size": "1m", "max-file": "7"}}}`, "26.1.5", logs, "", 2}, // dockerd refuses it all the same
+
+		{"", "", "24.0.0", mtu, mtuFlag + " " + optFlag, 0},
+		{"", "", "23.0.6", mtu, mtuFlag, 0},
+		{"", "", "", mtu, mtuFlag, 0}, // an older one does not start with the other
+		{"--mtu=1300", "", "26.1.5", mtu, optFlag, 0},
+		{"", `{"mtu": 1300}`, "26.1.5", mtu, optFlag, 0},
+		{"--default-network-opt=bridge=com.docker.network.driver.mtu=1300", "", "26.1.5", mtu, mtuFlag, 0},
+		{"--default-network-opt=macvlan=a=b", "", "26.1.5", mtu, mtuFlag + " " + optFlag, 0},
+		{"", `{"default-network-opts": {"bridge": {"com.docker.network.driver.mtu": "1300"}}}`, "26.1.5", mtu, mtuFlag, 0},
+		{"", `{"default-network-opts": {"macvlan": {"a": "b"}}}`, "26.1.5", mtu, mtuFlag, 1},
+
+		{"", "", "", bip, bipFlag, 0},
+		{"--bip=10.8.0.1/16", "", "", bip, "", 0},
+		{"", `{"bip": "10.8.0.1/16"}`, "", bip, "", 0},
+		{"-b none", "", "", bip, "", 0},
+		{"", `{"bridge": "mine"}`, "", bip, "", 0},
+		{"--fixed-cidr=10.8.0.0/24", "", "", bip, "", 0},
+		{"", "", "", pools, poolFlags, 0},
+		{"--default-address-pool base=10.8.0.0/16,size=24", "", "", pools, "", 0},
+		{"", `{"default-address-pools": []}`, "", pools, "", 0},
+		{"", "", "", dns, dnsFlags, 0},
+		{"--dns 192.0.2.9", "", "", dns, "", 0},
+		{"", `{"dns": []}`, "", dns, "", 0},
+
+		{"", "", "27.0.1", noIPv6, ip6Flag, 0},
+		{"", "", "26.1.5", noIPv6, "", 0},
+		{"", "", "27.0.1", noIPv6NorProgram, ip6Flag, 0},
+		{"--ip6tables", "", "27.0.1", noIPv6, "", 0},
+		{"", `{"ip6tables": true}`, "27.0.1", noIPv6, "", 0},
+		{"--firewall-backend=nftables", "", "29.0.0", noIPv6, "", 0},
+
+		{"", "", "", DefaultFacts{Containerd: "/c"}, "--containerd=/c", 0},
+		{"--containerd=/d", "", "", DefaultFacts{Containerd: "/c"}, "", 0},
+		{"", `{"containerd": "/d"}`, "", DefaultFacts{Containerd: "/c"}, "", 0},
+		{"", "", "", DefaultFacts{Hosts: []string{DefaultHost}}, "", 0},
+		{"", "", "", plain, "--host=" + DefaultHost + " --host=tcp://0.0.0.0:2375 --tls=false", 0},
+		{"--tlsverify", "", "", plain, "--host=" + DefaultHost + " --host=tcp://0.0.0.0:2375", 0},
+		{"", "", "", open, "--host=fd://", 0},
+		{"-H unix:///x", "", "", DefaultFacts{Sockets: true}, "", 0},
+		{"", `{"hosts": []}`, "", DefaultFacts{Sockets: true}, "", 0},
+		{"", "", "", certificates, "--host=fd:// " + tlsFlags, 0},
+		{"", `{"tlsverify": false, "tlskey": "/k"}`, "", certificates, "--host=fd:// --tlscacert=/certs/server/ca.pem --tlscert=/certs/server/cert.pem", 0},
+	} {
+		e := effective(t, test.args, test.json, test.version)
+		var got []string
+		warnings := 0
+		for _, a := range Add(e, test.facts) {
+			if a.Flag != "" {
+				got = append(got, a.Flag)
+			}
+			if a.Warning != "" {
+				warnings++
+			}
+		}
+		if !slices.Equal(got, words(test.want)) || warnings != test.warnings {
+			t.Errorf("%s %s, dockerd %q: %q, want %q; %d warnings", test.args, test.json, test.version, got, test.want, warnings)
+		}
+		if err := CheckConflicts(ParseArgs(WithAdded(e.Command.Args, Add(e, test.facts))), e.File); err != nil {
+			t.Errorf("%s %s: %v", test.args, test.json, err)
+		}
+	}
+}
+
 func TestAddKnowsOnlyDockerd(t *testing.T) {
 	facts := DefaultFacts{NoFileHard: 1, SystemdLeak: true, Missing: map[string]bool{"docker-proxy": true, "ip6tables": true}}
 	for path, want := range map[string]int{"dockerd": 4, "/usr/bin/dockerd": 4, "/usr/bin/my-dockerd": 0, "containerd": 0} {
