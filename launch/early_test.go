@@ -7,11 +7,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/internal/sandbox"
+	"github.com/dockerlaunch/dockerlaunch/launch/report"
 	"golang.org/x/sys/unix"
 )
 
@@ -84,6 +86,33 @@ func TestEarlyClient(t *testing.T) {
 	begin(s)
 	answered(t, overUnix)
 	answered(t, overTLS)
+}
+
+// TestReadyIsTheDaemonsWord: that it is ready counts from the daemon alone, and not from who else reaches the socket for it.
+func TestReadyIsTheDaemonsWord(t *testing.T) {
+	o := options(t)
+	begin := late(t, &o)
+	s := start(t, o)
+	eventually(t, "program in dockerd's place", func() bool { return child(t, s, "dockerd") != 0 })
+	c, err := net.Dial("unixgram", inside(s, "/run/dockerlaunch/notify"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("READY=1")); err != nil {
+		t.Fatal(err)
+	}
+	begin(s)
+	ready(t, s)
+	file := inside(s, report.Path)
+	eventually(t, "report", func() bool { _, err := os.Stat(file); return err == nil })
+	r, err := report.Read(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(r.Events, func(e report.Event) bool { return e.Who == "dockerd" && e.What == "Daemon has completed initialization" }) {
+		t.Errorf("it was ready before it was up: %v", r.Events)
+	}
 }
 
 // groupOf is the number of a group inside.

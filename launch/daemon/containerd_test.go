@@ -96,6 +96,21 @@ func TestContainerdFiles(t *testing.T) {
 	if _, err := os.Stat(c.PIDFile); !os.IsNotExist(err) {
 		t.Errorf("the PID file is still there: %v", err)
 	}
+	// What a killed one left behind: dockerd would take the PID for a containerd's, and wait a second at the socket.
+	left := []string{c.PIDFile, c.Address, c.Address + ".ttrpc"}
+	for _, path := range left {
+		if err := os.WriteFile(path, []byte("1"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Apply(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range left {
+		if _, err := os.Stat(path); !os.IsNotExist(err) {
+			t.Errorf("%s is still there: %v", path, err)
+		}
+	}
 	c.ConfigFile = filepath.Join(dir, "containerd", "containerd.toml", "x")
 	if _, err := c.Apply(context.Background()); err == nil {
 		t.Error("a file in the place of the folder is no error")
