@@ -110,7 +110,9 @@ func TestReadyIsTheDaemonsWord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.ContainsFunc(r.Events, func(e report.Event) bool { return e.Who == "dockerd" && e.What == "Daemon has completed initialization" }) {
+	if !slices.ContainsFunc(r.Events, func(e report.Event) bool {
+		return e.Who == "dockerd" && e.What == "Daemon has completed initialization"
+	}) {
 		t.Errorf("it was ready before it was up: %v", r.Events)
 	}
 }
