@@ -213,3 +213,42 @@ func TestContainerdEndsLast(t *testing.T) {
 		t.Errorf("exit status %d, and the container wrote %q", status, said)
 	}
 }
+
+// TestOuterNotify: whoever started the launcher is told when the daemon is ready, and when it stops (sd_notify(3)).
+func TestOuterNotify(t *testing.T) {
+	dir := t.TempDir()
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, "notify")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	hears := func(want string) {
+		t.Helper()
+		if err := c.SetReadDeadline(time.Now().Add(startLimit)); err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 100)
+		n, err := c.Read(buf)
+		if err != nil || strings.TrimSpace(string(buf[:n])) != want {
+			t.Errorf("it says %q, %v, and not %s", buf[:n], err, want)
+		}
+	}
+	o := options(t)
+	o.Env = append(sandbox.DefaultEnv(), "NOTIFY_SOCKET=/outer/notify")
+	o.Binds = []sandbox.Bind{{Source: dir, Target: "/outer"}}
+	begin := late(t, &o)
+	s := start(t, o)
+	eventually(t, "program in dockerd's place", func() bool { return child(t, s, "dockerd") != 0 })
+	if err := c.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(make([]byte, 100)); err == nil {
+		t.Errorf("%d bytes are said before the daemon is there", n)
+	}
+	begin(s)
+	hears("READY=1")
+	if err := unix.Kill(s.PID(), unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	hears("STOPPING=1")
+}
