@@ -182,11 +182,8 @@ func TestContainerdBeforehand(t *testing.T) {
 			}, false, "",
 		},
 		"inside of dockerd, by the file": {Config{}, func(f *Facts) { f.Daemon.Config = readConfig(t, `{"features": {"embedded-containerd": true}}`) }, false, ""},
-		"inside of one that is too old": {
-			Config{Daemon: []string{"--feature=embedded-containerd"}}, func(f *Facts) { f.Daemon.Version = daemon.Version{Major: 29, Minor: 6} }, true, managed,
-		},
-		"an empty address":             {Config{Daemon: []string{"--containerd="}}, func(*Facts) {}, false, ""},
-		"an empty address in the file": {Config{}, func(f *Facts) { f.Daemon.Config = readConfig(t, `{"containerd": ""}`) }, false, ""},
+		"an empty address":               {Config{Daemon: []string{"--containerd="}}, func(*Facts) {}, false, ""},
+		"an empty address in the file":   {Config{}, func(f *Facts) { f.Daemon.Config = readConfig(t, `{"containerd": ""}`) }, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := prepared()

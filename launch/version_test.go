@@ -129,3 +129,20 @@ func TestFit(t *testing.T) {
 		}
 	}
 }
+
+// Whether containerd is started is settled when the answer comes: dockerd is told of one only where there is one.
+func TestFitLeavesContainerd(t *testing.T) {
+	for json, want := range map[string]int{`{}`: 1, `{"features": {"embedded-containerd": true}}`: 0} {
+		f := narrow()
+		f.Daemon.Config = readConfig(t, json)
+		p := planned(t, Config{}, f)
+		asked := make(chan daemon.Version, 1)
+		asked <- daemon.Version{Major: 28, Minor: 5}
+		if err := p.fit(Config{Environ: environ()}, f, asked); err != nil {
+			t.Fatal(err)
+		}
+		if got := flags(p, "containerd"); len(got) != want || !slices.Contains(p.Command.Args, mtuFlag) {
+			t.Errorf("%s: the arguments are %q", json, p.Command.Args)
+		}
+	}
+}

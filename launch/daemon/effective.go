@@ -117,13 +117,10 @@ func (e Effective) TLS() bool {
 // of its own below ExecRoot.
 func (e Effective) ContainerdAddress() string { return e.value("containerd", "") }
 
-// EmbeddedContainerd reports whether dockerd runs a containerd inside of itself, whatever --containerd says: from 29.7 on, where the
-// feature of that name is on (initContainerd in moby's daemon/command/daemon_unix.go). Of an unknown version it is taken that the user
-// knows it.
+// EmbeddedContainerd reports whether dockerd is to run a containerd inside of itself, whatever --containerd says: by the feature of
+// that name, which 29.7 brought (initContainerd in moby's daemon/command/daemon_unix.go). An older one starts a containerd of its own
+// then, as it does wherever it is told of none; so that nothing depends on a version that may be known only later.
 func (e Effective) EmbeddedContainerd() bool {
-	if e.Version.Known() && !e.Version.AtLeast(29, 7, 0) {
-		return false
-	}
 	on := false
 	for _, feature := range e.values("feature") {
 		// Without a value it is on (opts.SetOpts); what is no truth value keeps dockerd from starting.
