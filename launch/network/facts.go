@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/dockerlaunch/dockerlaunch/internal/smallfile"
 	"github.com/dockerlaunch/dockerlaunch/launch/network/resolv"
 	"github.com/dockerlaunch/dockerlaunch/launch/network/rtnl"
 	"golang.org/x/sys/unix"
@@ -80,7 +81,7 @@ func ipv6() (bool, error) {
 		}
 		return false, fmt.Errorf("looking whether there is IPv6: %w", err)
 	}
-	off, err := os.ReadFile("/proc/sys/net/ipv6/conf/all/disable_ipv6")
+	off, err := smallfile.Read("/proc/sys/net/ipv6/conf/all/disable_ipv6")
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

@@ -1,6 +1,7 @@
 package resolv
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/dockerlaunch/dockerlaunch/internal/smallfile"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,15 +18,15 @@ var ErrForeign = errors.New("somebody else made it, so that it is left as it is 
 
 // Read reads the resolv.conf at path. One that is missing is an empty Config without an error.
 func Read(path string) (Config, error) {
-	file, err := os.Open(path)
+	text, err := smallfile.ReadMost(path, maxSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Config{}, nil
 	}
 	if err != nil {
 		return Config{}, err
 	}
-	c, err := Parse(file)
-	if err = errors.Join(err, file.Close()); err != nil {
+	c, err := Parse(bytes.NewReader(text))
+	if err != nil {
 		return Config{}, fmt.Errorf("reading %s: %w", path, err)
 	}
 	return c, nil

@@ -4,15 +4,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	// answerLimit bounds how long a request waits for its answer.
-	answerLimit = time.Minute
+	// answerSeconds bounds how long a request waits for the next part of its answer.
+	answerSeconds = 60
 	// bufferSize holds what the kernel sends at once: 32 KiB at most (netlink_dump in net/netlink/af_netlink.c).
 	bufferSize = 64 << 10
 	// sequence numbers the one request that is made through a socket.
@@ -23,41 +21,51 @@ const (
 var errInterrupted = errors.New("it changed while it was listed")
 
 // open makes a socket that hears of what concerns groups, a set of RTMGRP_ bits of rtnetlink(7). It is connected to the kernel:
-// no program can send it anything. As a file that does not block it waits in Go's poller, with deadlines, and Close ends a
-// read.
-func open(groups uint32) (*os.File, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+// no program can send it anything. flags may be SOCK_NONBLOCK of socket(2).
+func open(groups uint32, flags int) (fd int, err error) {
+	fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|flags, unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, fmt.Errorf("opening a netlink socket: %w", err)
+		return -1, fmt.Errorf("opening a netlink socket: %w", err)
 	}
 	if err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err == nil {
 		err = unix.Connect(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("binding a netlink socket: %w", err), unix.Close(fd))
+		return -1, errors.Join(fmt.Errorf("binding a netlink socket: %w", err), unix.Close(fd))
 	}
-	return os.NewFile(uintptr(fd), "netlink"), nil
+	return fd, nil
 }
 
 // execute sends a request and returns the messages of kind answer that come back, without their headers, until the kernel says
 // that these are all, or what went wrong. With errInterrupted there are messages, too.
+//
+// The kernel answers before it takes the next request (netlink_rcv_skb), so that there is hardly anything to wait for: Go's poller
+// would cost a start more than all the answers, as each wakes the thread that waits there.
 func execute(kind uint16, flags uint16, body []byte, answer uint16) ([][]byte, error) {
-	socket, err := open(0)
+	socket, err := open(0, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer socket.Close()
-	if err := socket.SetDeadline(time.Now().Add(answerLimit)); err != nil {
+	defer unix.Close(socket) // the answer is in by then
+	if err := unix.SetsockoptTimeval(socket, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: answerSeconds}); err != nil {
 		return nil, fmt.Errorf("bounding the wait for netlink: %w", err)
 	}
-	if _, err := socket.Write(request(kind, flags, body)); err != nil {
-		return nil, err
+	for {
+		if _, err = unix.Write(socket, request(kind, flags, body)); err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("asking netlink: %w", err)
 	}
 	all := answers{kind: answer}
 	for buffer := make([]byte, bufferSize); !all.done; {
-		n, err := socket.Read(buffer)
+		n, err := unix.Read(socket, buffer)
+		if err == unix.EINTR {
+			continue
+		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("waiting for netlink's answer: %w", err)
 		}
 		if err := all.read(buffer[:n]); err != nil {
 			return nil, err

@@ -92,13 +92,10 @@ func TestOnlyTheKernel(t *testing.T) {
 	if !testenv.InNamespaces(t, unix.CLONE_NEWNET) {
 		return
 	}
-	ours, err := open(0)
+	ours, err := open(0, 0)
 	must(t, err)
-	defer ours.Close()
-	raw, err := ours.SyscallConn()
-	must(t, err)
-	var name unix.Sockaddr
-	must(t, raw.Control(func(fd uintptr) { name, err = unix.Getsockname(int(fd)) }))
+	defer unix.Close(ours)
+	name, err := unix.Getsockname(ours)
 	must(t, err)
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	must(t, err)

@@ -9,16 +9,17 @@ import (
 )
 
 // Watcher tells of changes of the interfaces. The kernel's messages themselves are not handed on: some are lost when many
-// come at once, and who lists the interfaces at each sign of a change misses none.
+// come at once, and who lists the interfaces at each sign of a change misses none. As a file that does not block the socket waits in
+// Go's poller, and Close ends a read.
 type Watcher struct{ socket *os.File }
 
 // NewWatcher begins to watch: changes from now on are told of.
 func NewWatcher() (*Watcher, error) {
-	socket, err := open(unix.RTMGRP_LINK)
+	socket, err := open(unix.RTMGRP_LINK, unix.SOCK_NONBLOCK)
 	if err != nil {
 		return nil, &Error{"watch the network interfaces", err}
 	}
-	return &Watcher{socket}, nil
+	return &Watcher{os.NewFile(uintptr(socket), "netlink")}, nil
 }
 
 // Next waits until something has changed since it returned last, or ctx ends, whose cause it returns then.
