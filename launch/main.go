@@ -32,7 +32,7 @@ func (s *supervisor) main(do func() error) int {
 			s.panicked(caught, debug.Stack())
 		}
 	}()
-	init, err := pidone.Start(pidone.Options{OnPanic: s.panicked, Later: true})
+	init, err := pidone.Start(pidone.Options{OnPanic: s.panicked, Later: true, Hurry: !s.first})
 	if err != nil {
 		return s.end(err)
 	}

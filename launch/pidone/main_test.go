@@ -66,7 +66,7 @@ func roles(role string, args []string) int {
 	case "make-orphans":
 		return makeOrphans(args[0])
 	case "start-first":
-		return startFirst()
+		return startFirst(args[0] == "hurry")
 	case "spawn-while-collecting":
 		return spawnWhileCollecting()
 	case "supervise-and-die":

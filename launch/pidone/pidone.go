@@ -31,6 +31,10 @@ type Options struct {
 	// Later has the signals that do no harm uncaught be caught when Init.CatchAll is called, and Spawn not wait for that: for a
 	// program that has something to start first.
 	Later bool
+	// Hurry is for who has a kernel, or a container, that outlives it. Start then does not wait until signals are caught, but Spawn
+	// does, and they are at first those alone by which somebody asks a program for something: HUP, INT, QUIT and TERM. The others
+	// that would end it go with those of Later.
+	Hurry bool
 }
 
 // Init is the state of a process that reaps and spawns. There is one in a process: two would take each other's children.
@@ -42,6 +46,7 @@ type Init struct {
 	caught    []reflect.SelectCase // of the channels that package signal sends to; deliver's alone once that runs
 	catchAll  func()               // closes more
 	more      chan struct{}        // closed when those are to be caught that do no harm uncaught
+	taken     chan struct{}        // closed when those are caught that come first
 	allCaught chan struct{}        // closed when all that Caught names are
 	signals   chan unix.Signal
 
@@ -56,7 +61,8 @@ type Init struct {
 
 // Start takes over the signals of this process and the reaping of all its children. It is the first statement of main: until
 // then a signal that another PID 1 would ignore ends a Go program, and the kernel with it. Afterwards none does; those that do no
-// harm uncaught are caught some milliseconds later, and before the first process is started, unless Options.Later is set.
+// harm uncaught are caught some milliseconds later, and before the first process is started, unless Options.Later is set; see
+// Options.Hurry, too.
 //
 // A process that is not PID 1 becomes a child subreaper (prctl(2), PR_SET_CHILD_SUBREAPER), so that orphans among its
 // descendants come to it.
@@ -71,6 +77,7 @@ func Start(options Options) (*Init, error) {
 		options:   options,
 		isPID1:    os.Getpid() == 1,
 		more:      make(chan struct{}),
+		taken:     make(chan struct{}),
 		allCaught: make(chan struct{}),
 		signals:   make(chan unix.Signal, 1),
 		children:  make(map[int]*Process),
@@ -80,6 +87,9 @@ func Start(options Options) (*Init, error) {
 		i.CatchAll()
 	}
 	childEnded := i.takeSignals()
+	if !options.Hurry {
+		<-i.taken
+	}
 	if !i.isPID1 {
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 			return nil, fmt.Errorf("becoming a child subreaper: prctl: %w (orphaned processes would go to another parent)", err)
@@ -92,7 +102,6 @@ func Start(options Options) (*Init, error) {
 	if err := i.reap(); err != nil {
 		return nil, err
 	}
-	i.Go(func() { i.deliver() })
 	i.Go(func() { i.reapForever(childEnded) })
 	return i, nil
 }

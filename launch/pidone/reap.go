@@ -17,8 +17,10 @@ func (i *Init) Orphans() uint64 { return i.orphans.Load() }
 func (i *Init) reapForever(childEnded <-chan os.Signal) {
 	again := time.NewTicker(reapAgain)
 	defer again.Stop()
-	for {
+	for taken := i.taken; ; {
 		select {
+		case <-taken:
+			taken = nil // of what ended before there was no word
 		case <-childEnded:
 		case <-again.C:
 		}

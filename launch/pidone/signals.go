@@ -69,14 +69,28 @@ func dreaded(s unix.Signal) bool {
 	return false
 }
 
-// takeSignals installs the handlers without which this process could end.
+// first tells whether a signal is caught before all else. Those among the dreaded that nobody sends to ask for something tell of a
+// mistake of the program's own.
+func (i *Init) first(s unix.Signal) bool {
+	switch s {
+	case unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM:
+		return true
+	}
+	return dreaded(s) && !i.options.Hurry
+}
+
+// takeSignals begins to install the handlers without which this process could end, and that of the reaper.
 func (i *Init) takeSignals() (childEnded chan os.Signal) {
 	if !i.isPID1 {
 		i.ignored = ignoredFromStart()
 	}
-	i.catch(dreaded)
 	childEnded = make(chan os.Signal, 1)
-	signal.Notify(childEnded, unix.SIGCHLD)
+	i.Go(func() {
+		i.catch(i.first)
+		signal.Notify(childEnded, unix.SIGCHLD)
+		close(i.taken)
+		i.deliver()
+	})
 	signal.Ignore(unix.SIGPIPE, unix.SIGTTIN, unix.SIGTTOU)
 	for s := unix.Signal(32); s <= 34; s++ {
 		ignoreDefault(s)
@@ -151,7 +165,7 @@ func (i *Init) deliver() {
 		switch chosen {
 		case len(i.caught):
 			// Each handler costs the runtime two switches of threads, all together more milliseconds than a start may take.
-			i.catch(func(s unix.Signal) bool { return !dreaded(s) })
+			i.catch(func(s unix.Signal) bool { return !i.first(s) })
 			close(i.allCaught)
 			more.Chan = reflect.Value{} // the case is never chosen again
 			continue

@@ -84,6 +84,7 @@ type Spawning struct {
 
 // Begin is the first half of Spawn, for who has something else to do while the program is executed. Wait has to be called.
 func (i *Init) Begin(c Command) (*Spawning, error) {
+	<-i.taken
 	if !i.options.Later {
 		<-i.allCaught
 	}

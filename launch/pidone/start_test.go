@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startFirst starts a program before all signals are caught.
-func startFirst() int {
-	i, err := Start(Options{Later: true})
+// startFirst starts a program before all signals are caught, and in a hurry before some of those that would end it.
+func startFirst(hurry bool) int {
+	i, err := Start(Options{Later: true, Hurry: hurry})
 	if err != nil {
 		return complain(err)
 	}
@@ -36,8 +36,14 @@ func startFirst() int {
 		return complain(err)
 	}
 	<-p.Done()
-	if err := arrives(unix.SIGTERM); err != nil {
-		return complain(fmt.Errorf("before CatchAll: %w", err))
+	early := []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM}
+	if !hurry {
+		early = append(early, unix.SIGABRT)
+	}
+	for _, s := range early {
+		if err := arrives(s); err != nil {
+			return complain(fmt.Errorf("before CatchAll: %w", err))
+		}
 	}
 	select {
 	case <-i.allCaught:
@@ -47,7 +53,7 @@ func startFirst() int {
 	i.CatchAll()
 	i.CatchAll()
 	<-i.allCaught
-	for _, s := range []unix.Signal{unix.SIGUSR1, unix.SIGTERM, unix.SIGUSR2, 64} {
+	for _, s := range []unix.Signal{unix.SIGUSR1, unix.SIGTERM, unix.SIGUSR2, unix.SIGABRT, unix.SIGSYS, 64} {
 		if err := arrives(s); err != nil {
 			return complain(err)
 		}
@@ -56,8 +62,10 @@ func startFirst() int {
 }
 
 func TestSignalsAreCaughtLater(t *testing.T) {
-	if out, err := program(t, "start-first").CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	for _, first := range []string{"dreaded", "hurry"} {
+		if out, err := program(t, "start-first", first).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", first, err, out)
+		}
 	}
 }
 
