@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/launch/certs"
+	"github.com/dockerlaunch/dockerlaunch/launch/files"
 )
 
 // Outcome is how a step ended.
@@ -101,6 +102,14 @@ func (r *runner) do(ctx context.Context, a Action) (kept bool, err error) {
 	}
 	if plan, ok := a.(*certs.Plan); ok && r.hooks.MakeCertificates != nil {
 		return r.hooks.MakeCertificates(ctx, plan)
+	}
+	if r.hooks.ahead != nil {
+		switch a := a.(type) {
+		case JudgeKernel:
+			return true, a.judge(r.hooks.ahead.config())
+		case files.Member:
+			return a.ApplyDraft(r.hooks.ahead.drafts)
+		}
 	}
 	return a.Apply(ctx)
 }

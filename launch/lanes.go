@@ -104,6 +104,9 @@ type Hooks struct {
 	MakeCertificates func(ctx context.Context, plan *certs.Plan) (kept bool, err error)
 	// AskVersion begins to ask a dockerd for its version; the channel gives it, or the zero Version. It may be nil.
 	AskVersion func(ctx context.Context, path string) <-chan daemon.Version
+
+	// ahead is what was done ahead of the plan; nil where nothing was.
+	ahead *ahead
 }
 
 // Apply takes the plan's steps, those of different lanes beside each other. It ends at the first required step that
@@ -132,8 +135,10 @@ func (p *Plan) Apply(ctx context.Context, hooks Hooks) (*Report, error) {
 		}
 		r.lane(ctx, l.Name)
 	}
-	for _, l := range infos {
-		if !p.callers(l.Name) {
+	// Of two that begin at once the processor beside the caller's takes the one that is handed out first: what computes goes before
+	// LaneFiles, which keeps others from that processor while it waits for the disk.
+	for i := range infos {
+		if l := infos[len(infos)-1-i]; !p.callers(l.Name) {
 			go take(l)
 		}
 	}

@@ -59,7 +59,9 @@ func Launch(ctx context.Context, c Config) error {
 	runtime.LockOSThread()
 	begin := time.Now()
 	c.Exec = true
-	plan, report, err := prepare(ctx, c, func(*Plan) Hooks { return Hooks{Observe: c.logResult} }, nil)
+	a := goAhead()
+	plan, report, err := prepare(ctx, c, func(*Plan) Hooks { return Hooks{Observe: c.logResult, ahead: a} }, nil)
+	a.end()
 	if err != nil {
 		return err
 	}
@@ -134,6 +136,10 @@ func (c Config) logResult(r Result) {
 	case Failed:
 		// It is the launch's error, and told as such.
 	default:
+		// One for each step is made: not for nobody.
+		if l, ok := c.log().(interface{ IsLevelEnabled(logrus.Level) bool }); ok && !l.IsLevelEnabled(logrus.DebugLevel) {
+			return
+		}
 		line := string(r.Outcome) + ": " + r.Step
 		if r.Reason != "" {
 			line += " (" + r.Reason + ")"

@@ -12,6 +12,7 @@ import (
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 	"github.com/dockerlaunch/dockerlaunch/launch/finding"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
+	"github.com/dockerlaunch/dockerlaunch/launch/kconfig"
 	"github.com/dockerlaunch/dockerlaunch/modules"
 )
 
@@ -155,25 +156,28 @@ func (j JudgeKernel) String() string {
 }
 
 // Apply looks. The error has the findings' words.
-func (j JudgeKernel) Apply(context.Context) (kept bool, err error) {
+func (j JudgeKernel) Apply(context.Context) (kept bool, err error) { return true, j.judge(nil) }
+
+// judge is Apply for what kconfig.Running says; nil where that was not read before.
+func (j JudgeKernel) judge(config *kconfig.Config) error {
 	known := j.known
 	if known == nil {
 		seen, err := check.See()
 		if err != nil {
-			return true, err
+			return err
 		}
 		known = &seen
 	}
 	fatal := check.Fatal(&j.request, known)
 	has, err := j.hasAll()
 	if err != nil {
-		return true, errors.Join(sentences(fatal, j.without), err)
+		return errors.Join(sentences(fatal, j.without), err)
 	}
 	// A configuration that cannot be read is no reason not to start the daemon.
-	if more, err := check.FatalKernel(&j.request, known, has); err == nil {
+	if more, err := check.FatalKernel(&j.request, known, has, config); err == nil {
 		fatal = append(fatal, more...)
 	}
-	return true, sentences(fatal, j.without)
+	return sentences(fatal, j.without)
 }
 
 // hasAll tells whether all modules that are wanted are in the kernel, as far as it says so.

@@ -118,16 +118,20 @@ func (s *supervisor) prepare(ctx context.Context) error {
 		defer close(listened)
 		s.early = earlySignals(s.init.Signals(), s.known, prepared, s.endsBoot, cancel)
 	})
+	a := goAhead()
 	plan, report, err := prepare(ctx, s.config, func(p *Plan) Hooks {
 		s.plan = p
 		if p.Habitat != host.Machine {
 			s.isKnown()
 		}
-		return s.hooks()
+		hooks := s.hooks()
+		hooks.ahead = a
+		return hooks
 	}, func(ctx context.Context) (Config, error) {
 		err := s.bootMachine(ctx)
 		return s.config, err
 	})
+	a.end()
 	close(prepared)
 	<-listened
 	s.plan = plan

@@ -84,11 +84,14 @@ func lookForNamespaces() map[string]unix.Errno {
 
 // FatalKernel returns what of the running kernel is fatal to the daemon of a Request, by its configuration. A daemon of unknown
 // version gets what is fatal to old and new ones alike. Where there is no configuration the running kernel is probed; well says
-// that all modules that Docker uses are in it, so that it need not be.
-func FatalKernel(r *Request, k *Known, well bool) ([]finding.Finding, error) {
-	f := &Facts{For: habitat(r, k), Live: true, Host: k.Host, Running: k.Host.Kernel}
-	if err := f.findConfig("/", k.Host.Kernel); err != nil {
-		return nil, err
+// that all modules that Docker uses are in it, so that it need not be. config is what kconfig.Running says, or nil where that was not
+// read before.
+func FatalKernel(r *Request, k *Known, well bool, config *kconfig.Config) ([]finding.Finding, error) {
+	f := &Facts{For: habitat(r, k), Live: true, Host: k.Host, Running: k.Host.Kernel, Config: config}
+	if f.Config == nil {
+		if err := f.findConfig("/", k.Host.Kernel); err != nil {
+			return nil, err
+		}
 	}
 	k.Config = f.Config
 	if well && !f.Config.Complete {

@@ -102,15 +102,38 @@ func (f File) String() string {
 // under another name and linked into place, and link(2) refuses to replace anything, so that neither a power cut nor a
 // second writer can leave half a file or lose one.
 func (f File) Apply(context.Context) (kept bool, err error) {
+	temp, err := f.begin()
+	if temp == nil {
+		return err == nil, err
+	}
+	return f.finish(temp, temp.Sync())
+}
+
+// begin writes what finish puts into its place. It gives nil where the file is there, or an error.
+func (f File) begin() (*os.File, error) {
 	for _, path := range f.places() {
 		if _, err := os.Lstat(path); err == nil {
-			return true, nil
+			return nil, nil
 		}
 	}
-	if err := f.write(); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return true, nil
-		}
+	temp, err := f.write()
+	if err != nil {
+		return nil, fmt.Errorf("making %s: %w", f.Path, err)
+	}
+	return temp, nil
+}
+
+// finish puts what begin wrote, and what is on the disk unless err says why not, into its place.
+func (f File) finish(temp *os.File, err error) (kept bool, _ error) {
+	err = errors.Join(err, temp.Close())
+	if err == nil {
+		err = os.Link(temp.Name(), f.Path)
+	}
+	err = errors.Join(err, os.Remove(temp.Name()))
+	if errors.Is(err, fs.ErrExist) {
+		return true, nil
+	}
+	if err != nil {
 		return false, fmt.Errorf("making %s: %w", f.Path, err)
 	}
 	return false, nil
@@ -136,29 +159,24 @@ func (f File) Observe() (State, error) {
 	return state, nil
 }
 
-func (f File) write() (err error) {
+// write writes the file under another name beside its own.
+func (f File) write() (*os.File, error) {
 	dir := filepath.Dir(f.Path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+		return nil, err
 	}
 	temp, err := createTemp(filepath.Join(dir, "."+filepath.Base(f.Path)))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() {
-		err = errors.Join(err, os.Remove(temp.Name()))
-	}()
 	err = f.fill(temp)
 	if err == nil {
 		err = temp.Chmod(f.Mode)
 	}
-	if err == nil {
-		err = temp.Sync()
+	if err != nil {
+		return nil, errors.Join(err, temp.Close(), os.Remove(temp.Name()))
 	}
-	if err = errors.Join(err, temp.Close()); err != nil {
-		return err
-	}
-	return os.Link(temp.Name(), f.Path)
+	return temp, nil
 }
 
 // createTemp makes a new file beside path. Package os would ask its poller about it, with five system calls.

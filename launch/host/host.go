@@ -151,6 +151,9 @@ func (p *observer) habitat(pid int) Habitat {
 	}
 }
 
+// Where tells where this process is, as Observe does.
+func Where() Habitat { return new(observer).habitat(os.Getpid()) }
+
 // FirstProcess tells whether this process is PID 1 of a machine, whose end is the machine's: it needs no /proc, as Observe does,
 // which may have to be mounted first. Where the kernel says neither, it is a container's.
 func FirstProcess() bool {

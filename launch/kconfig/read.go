@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/dockerlaunch/dockerlaunch/internal/smallfile"
 	"github.com/dockerlaunch/dockerlaunch/launch/kconfig/unpack"
 	"golang.org/x/sys/unix"
 )
@@ -60,6 +61,19 @@ func Read(name string) (*Config, error) {
 	}
 	c.Source = name
 	return c, nil
+}
+
+// ReadRunning is Read for Running.
+func ReadRunning() (*Config, error) {
+	data, err := smallfile.ReadMost(Running, MaxFile)
+	if err != nil {
+		return nil, err
+	}
+	c, err := decode(data)
+	if err == nil {
+		c.Source = Running
+	}
+	return c, err
 }
 
 func slurp(name string) ([]byte, error) {
@@ -156,9 +170,12 @@ func readAll(r io.Reader, limit int64) ([]byte, error) {
 	return data, nil
 }
 
+// Running is where a kernel built with CONFIG_IKCONFIG_PROC shows its configuration (proc(5)).
+const Running = "/proc/config.gz"
+
 // Candidates are the places, relative to the root, where distributions keep the configuration of a kernel, best first.
 func Candidates(release string) []string {
-	names := []string{"proc/config.gz"}
+	names := []string{Running[1:]}
 	if release == "" || path.Base(release) != release || release == ".." {
 		return names
 	}
