@@ -12,6 +12,7 @@ import (
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
 	"github.com/dockerlaunch/dockerlaunch/launch/preflight"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
 )
 
 // Config is what the user asked for.
@@ -114,8 +115,9 @@ func (c Config) lookupEnv(name string) (value string, set bool) {
 const maxHanded = 1000
 
 // handedOver returns the descriptors that were handed to this process as to one that is activated by its sockets (sd_listen_fds(3)),
-// for a daemon that is told to take them, by --host fd://.
-func (c Config) handedOver() []int {
+// for a daemon that is told to take them, by --host fd://. Variables of which not all is true say nothing; inherited tells whether a
+// descriptor is one that was handed over.
+func (c Config) handedOver(inherited func(fd int) bool) []int {
 	if c.getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
 		return nil
 	}
@@ -125,9 +127,17 @@ func (c Config) handedOver() []int {
 	}
 	files := make([]int, n)
 	for i := range files {
-		files[i] = 3 + i
+		if files[i] = 3 + i; !inherited(files[i]) {
+			return nil
+		}
 	}
 	return files
+}
+
+// inherited tells whether a descriptor is open and was not opened by this program, whose own are all closed on exec.
+func inherited(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err == nil && flags&unix.FD_CLOEXEC == 0
 }
 
 // path is where programs are looked for, by us and by the daemon.

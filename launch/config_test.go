@@ -24,8 +24,20 @@ func TestHandedOver(t *testing.T) {
 		{[]string{mine, "LISTEN_FDS=1001"}, nil},
 		{[]string{"LISTEN_PID=", "LISTEN_FDS=1"}, nil},
 	} {
-		if got := (Config{Environ: c.env}).handedOver(); !slices.Equal(got, c.want) {
+		if got := (Config{Environ: c.env}).handedOver(func(int) bool { return true }); !slices.Equal(got, c.want) {
 			t.Errorf("%q: %d", c.env, got)
 		}
+	}
+	one := func(fd int) bool { return fd == 3 }
+	if got := (Config{Environ: []string{mine, "LISTEN_FDS=2"}}).handedOver(one); got != nil {
+		t.Errorf("of two there is one, and passed on are %d", got)
+	}
+	file, err := os.Open("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if fd := int(file.Fd()); inherited(fd) || !inherited(0) || inherited(1<<20) {
+		t.Error("it cannot be told what was opened here")
 	}
 }

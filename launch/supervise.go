@@ -342,7 +342,7 @@ func (s *supervisor) daemonCommand() pidone.Command {
 	}
 	if s.plan.opened != nil {
 		c.Files, c.ListenFDs = *s.plan.opened, true
-	} else if files := s.config.handedOver(); files != nil {
+	} else if files := s.config.handedOver(inherited); files != nil {
 		c.Files, c.ListenFDs = files, true
 	}
 	if s.plan.Habitat == host.Container {
