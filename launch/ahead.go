@@ -16,14 +16,16 @@ type ahead struct {
 	drafts *files.Drafts
 }
 
-// goAhead begins. What fails is left to the steps that want it: they tell of it, also of a mistake.
-//
-// A goroutine that waits for the disk gets a processor back when one is free only: with one more than there are none of the others
-// has to end first.
-func goAhead() *ahead {
+// spread has one goroutine more run at once than a small machine has processors for. One that has waited for the disk goes on only
+// when fewer run, and would wait again, for those to end that compute.
+func spread() {
 	if runtime.NumCPU() < 3 {
 		runtime.GOMAXPROCS(3)
 	}
+}
+
+// goAhead begins. What fails is left to the steps that want it: they tell of it, also of a mistake.
+func goAhead() *ahead {
 	a := &ahead{read: make(chan struct{}), drafts: files.NewDrafts()}
 	go func() {
 		defer func() { _ = recover() }()

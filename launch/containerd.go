@@ -14,7 +14,7 @@ import (
 // executeLimit bounds the wait for containerd's execution where the daemon has ended already.
 const executeLimit = time.Second
 
-// startContainerd starts containerd, and watches for the moment in which it answers.
+// startContainerd starts containerd, or has it started beside the daemon.
 func (s *supervisor) startContainerd() error {
 	c := s.plan.Containerd
 	s.containerd = newService("containerd", pidone.Command{
@@ -22,43 +22,53 @@ func (s *supervisor) startContainerd() error {
 		Stdin: pidone.Null, Stdout: 2, Session: true,
 	})
 	s.containerd.pipes, s.containerd.to = s.pipes(), s.output()
-	if err := s.beginContainerd(); err != nil {
-		return err
+	if s.machine() {
+		if err := s.runContainerd(); err != nil {
+			return err
+		}
+		s.watchContainerd()
+		return nil
 	}
+	s.besideDaemon = s.beginContainerd
+	return nil
+}
+
+// watchContainerd watches for the moment in which containerd answers.
+func (s *supervisor) watchContainerd() {
+	address := s.plan.Containerd.Address
 	s.init.Go(func() {
 		for end := time.Now().Add(containerdLimit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 			// An error is a socket that cannot be made for want of descriptors or memory: the daemon will tell.
-			if up, err := sockets.Answers(c.Address); up && err == nil {
+			if up, err := sockets.Answers(address); up && err == nil {
 				s.record.event("containerd", "answers")
 				close(s.containerdUp)
 				return
 			}
 		}
 	})
-	return nil
 }
 
-// beginContainerd starts containerd, and lets dockerd be started while it is executed, which takes as long as half of all other
-// steps. A machine, which is not in such a hurry, waits.
-func (s *supervisor) beginContainerd() error {
-	if s.machine() {
-		return s.runContainerd()
-	}
-	spawning, err := s.containerd.begin(s.init)
-	if err != nil {
-		return startError(err)
-	}
+// beginContainerd starts containerd while dockerd is executed, which takes as long as half of all other steps: dockerd has more to
+// do until it asks for containerd than containerd has until it answers. A machine, which is not in such a hurry, starts and waits
+// for one after the other.
+func (s *supervisor) beginContainerd() {
 	executed := make(chan error, 1)
 	s.executed = executed
+	failed := func(err error) { executed <- &StepError{Step: "containerd", Err: startError(err)} }
+	spawning, err := s.containerd.begin(s.init)
+	if err != nil {
+		failed(err)
+		return
+	}
 	s.init.Go(func() {
 		if err := spawning.Wait(); err != nil {
-			executed <- &StepError{Step: "containerd", Err: startError(err)}
+			failed(err)
 			return
 		}
 		executed <- nil
 	})
 	s.containerdStarted(spawning.Process)
-	return nil
+	s.watchContainerd()
 }
 
 // containerdExecuted takes note of what became of the first start, and ends the daemon where containerd was not executed.
@@ -74,7 +84,7 @@ func (s *supervisor) runContainerd() error {
 	if s.ending() {
 		return nil // see startDaemon
 	}
-	if err := s.containerd.start(s.init); err != nil {
+	if err := s.containerd.start(s.init, nil); err != nil {
 		return startError(err)
 	}
 	s.containerdStarted(s.containerd.running())

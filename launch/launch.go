@@ -57,6 +57,7 @@ func Launch(ctx context.Context, c Config) error {
 	// Namespaces and the mask of signals are a thread's own, and the thread that calls execve(2) becomes the daemon's
 	// first. It is not unlocked: what is not fit for the daemon any more must not serve other goroutines.
 	runtime.LockOSThread()
+	spread()
 	begin := time.Now()
 	c.Exec = true
 	a := goAhead()

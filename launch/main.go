@@ -32,6 +32,7 @@ func (s *supervisor) main(do func() error) int {
 			s.panicked(caught, debug.Stack())
 		}
 	}()
+	spread() // before there is anything to be stopped for it
 	init, err := pidone.Start(pidone.Options{OnPanic: s.panicked, Later: true, Hurry: !s.first})
 	if err != nil {
 		return s.end(err)

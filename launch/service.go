@@ -32,11 +32,14 @@ func newService(name string, command pidone.Command) *service {
 	return &service{name: name, command: command, to: os.Stderr, backoff: pidone.DefaultBackoff()}
 }
 
-// start starts the program.
-func (s *service) start(init *pidone.Init) error {
+// start starts the program; meanwhile, which may be nil, is called while it is executed.
+func (s *service) start(init *pidone.Init, meanwhile func()) error {
 	spawning, err := s.begin(init)
 	if err != nil {
 		return err
+	}
+	if meanwhile != nil {
+		meanwhile()
 	}
 	if err := spawning.Wait(); err != nil {
 		s.process.Store(nil)

@@ -22,7 +22,7 @@ func TestPausesOfFailingStarts(t *testing.T) {
 	s.began = time.Now().Add(-time.Hour)
 	got := []time.Duration{s.restartLater()}
 	for range 4 {
-		if err := s.start(init); err == nil {
+		if err := s.start(init, nil); err == nil {
 			t.Fatal("a program that is not there was started")
 		}
 		got = append(got, s.restartLater())

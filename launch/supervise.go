@@ -49,6 +49,8 @@ type supervisor struct {
 	begin  time.Time
 
 	containerd, dockerd *service
+	// besideDaemon is called once, while the daemon is executed; it may be nil.
+	besideDaemon func()
 	// containerdUp is closed when containerd answers for the first time.
 	containerdUp chan struct{}
 	// executed tells whether containerd was executed at its first start; nil where that is known.
@@ -192,7 +194,6 @@ func (s *supervisor) run() error {
 	if s.config.PanicAfter > 0 {
 		s.panicAfter(s.config.PanicAfter)
 	}
-	// dockerd does not wait for containerd: it reads its own program while containerd starts, and then waits for the socket.
 	if err := s.startDaemon(); err != nil {
 		return errors.Join(err, s.record.failed(err), s.stopContainerd())
 	}
@@ -358,7 +359,9 @@ func (s *supervisor) startDaemon() error {
 	if s.ending() {
 		return nil // it would only stand in the way of the end
 	}
-	if err := s.dockerd.start(s.init); err != nil {
+	beside := s.besideDaemon
+	s.besideDaemon = nil
+	if err := s.dockerd.start(s.init, beside); err != nil {
 		return startError(err)
 	}
 	s.record.event("dockerd", "started")

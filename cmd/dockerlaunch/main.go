@@ -129,13 +129,14 @@ func start(call *call, stderr io.Writer) int {
 func catchSignals() context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	caught := make(chan os.Signal, 16)
-	for _, s := range []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGPIPE} {
-		// What was ignored stays so, for the daemon too: that is how nohup and a shell's & keep a program going.
-		if !signal.Ignored(s) {
-			signal.Notify(caught, s)
-		}
-	}
 	go func() {
+		// Each takes the runtime two switches of threads, for which nobody has to wait.
+		for _, s := range []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGPIPE} {
+			// What was ignored stays so, for the daemon too: that is how nohup and a shell's & keep a program going.
+			if !signal.Ignored(s) {
+				signal.Notify(caught, s)
+			}
+		}
 		for s := range caught {
 			switch s := s.(unix.Signal); s {
 			case unix.SIGHUP, unix.SIGPIPE:

@@ -19,6 +19,8 @@ import (
 const (
 	// MaxFile is the largest file, in bytes, that is read: a kernel image is smaller.
 	MaxFile = 64 << 20
+	// usual is more than most configurations have, in bytes.
+	usual = 384 << 10
 	// MaxConfig is the largest configuration, in bytes, unpacked: fifty times what distributions have.
 	MaxConfig = 16 << 20
 	// MaxImage is how far, in bytes, a packed kernel image is searched for its configuration.
@@ -160,14 +162,14 @@ func isText(data []byte) bool {
 
 // readAll reads all of r, which may be limit bytes.
 func readAll(r io.Reader, limit int64) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
+	data := bytes.NewBuffer(make([]byte, 0, usual)) // of which the system gives what is used
+	if _, err := data.ReadFrom(io.LimitReader(r, limit+1)); err != nil {
 		return nil, err
 	}
-	if int64(len(data)) > limit {
+	if int64(data.Len()) > limit {
 		return nil, fmt.Errorf("%w: it unpacks to more than %d bytes", ErrTooLarge, limit)
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
 
 // Running is where a kernel built with CONFIG_IKCONFIG_PROC shows its configuration (proc(5)).
