@@ -74,6 +74,9 @@ func (p *Plan) settings(c Config, e daemon.Effective, f Facts) {
 	for _, s := range e.Args.Unknown() {
 		p.warn("argument "+s.Written, "", "no dockerd up to 29.7 has an option "+s.Written+", and one that has not does not start with it")
 	}
+	for _, s := range e.Args.TooNew(e.Version) {
+		p.warn("argument "+s.Written, "", "dockerd "+e.Version.String()+" does not know "+s.Written+" yet, and does not start with it")
+	}
 	for _, word := range e.Args.Operands() {
 		p.warn("argument "+word, "", fmt.Sprintf("dockerd takes no operands, and gets %q", word))
 	}

@@ -203,6 +203,11 @@ func TestPlanSteps(t *testing.T) {
 			config: Config{Daemon: []string{"dockerd", "--firewall-backend=nftables", "--ip-forward=false"}},
 			change: func(f *Facts) { f.Host.IPForward = false }, step: "network forwarding", verdict: Skip, note: "--ip-forward=false",
 		},
+		"an argument that a newer dockerd has": {
+			config: Config{Daemon: []string{"dockerd", "--firewall-backend=nftables"}},
+			change: func(f *Facts) { f.Daemon.Version = daemon.Version{Major: 28, Minor: 5} },
+			step:   "argument --firewall-backend=nftables", verdict: Warn, note: "dockerd 28.5.0 does not know",
+		},
 		"limits in a user namespace": {
 			change: func(f *Facts) { f.Host.Limits.NoFile.Hard, f.Host.InitialUserNamespace = 4096, false },
 			step:   "limits", verdict: Warn, note: "user namespace",

@@ -144,6 +144,14 @@ func (s Settings) Wrong() []Setting {
 	return s.filter(func(one Setting) bool { return one.Wrong != "" })
 }
 
+// TooNew returns the settings that a dockerd of this version does not have yet; none where it is not known.
+func (s Settings) TooNew(version Version) []Setting {
+	return s.filter(func(one Setting) bool {
+		o, ok := Lookup(one.Option)
+		return ok && one.Known && !version.has(o.Since, Version{})
+	})
+}
+
 // Operands returns the words that are neither options nor values. dockerd takes none and refuses to start.
 func (s Settings) Operands() []string { return append([]string(nil), s.operands...) }
 

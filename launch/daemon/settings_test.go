@@ -152,3 +152,18 @@ func FuzzParseArgs(f *testing.F) {
 		}
 	})
 }
+
+func TestTooNew(t *testing.T) {
+	s := ParseArgs(words("--firewall-backend=nftables --log-format json -D --oom-score-adjust=1 --no-such"))
+	for v, want := range map[string][]string{
+		"": nil, "29.0.0": nil, "29.0.0-rc.1": nil, "dev": nil, "25.0.0": {"firewall-backend"}, "20.10.24": {"firewall-backend", "log-format"},
+	} {
+		var got []string
+		for _, one := range s.TooNew(version(t, v)) {
+			got = append(got, one.Option)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("dockerd %q: %q, want %q", v, got, want)
+		}
+	}
+}
