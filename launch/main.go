@@ -46,6 +46,7 @@ func (s *supervisor) main(do func() error) int {
 	if s.ending() {
 		s.idle()
 	}
+	s.removeSockets()
 	var signal *SignalError
 	if s.first && errors.As(err, &signal) {
 		if action, ok := power.Request(signal.Signal); ok && action.Out() {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/launch/machine"
@@ -29,6 +30,18 @@ func (s *supervisor) listenForReady() error {
 	}
 	s.notify = receiver
 	return nil
+}
+
+// removeSockets leaves no socket behind of which nobody answers, as dockerd does with its own.
+func (s *supervisor) removeSockets() {
+	if s.plan == nil || s.plan.opened == nil || *s.plan.opened == nil {
+		return
+	}
+	for _, host := range s.plan.hosts {
+		if path, ok := strings.CutPrefix(host, "unix://"); ok {
+			_ = os.Remove(path) // one that stays is replaced by the next start
+		}
+	}
 }
 
 // events is what the daemon says; never anything where it is not listened to.

@@ -266,7 +266,13 @@ func zombies(t *testing.T, s *sandbox.Sandbox) []string {
 
 // TestStop: what `docker stop` does ends the daemon cleanly and soon.
 func TestStop(t *testing.T) {
-	s := startReady(t, options(t))
+	run := filepath.Join(t.TempDir(), "run")
+	if err := os.Mkdir(run, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	o := options(t)
+	o.Binds = []sandbox.Bind{{Source: run, Target: "/run"}}
+	s := startReady(t, o)
 	begin := time.Now()
 	if err := unix.Kill(s.PID(), unix.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -280,6 +286,11 @@ func TestStop(t *testing.T) {
 		t.Errorf("exit status %d", status)
 	}
 	t.Logf("stopped in %v", time.Since(begin))
+	for _, path := range []string{"docker.sock", "docker.pid", "docker/containerd/containerd.sock", "docker/containerd/containerd.pid"} {
+		if _, err := os.Lstat(filepath.Join(run, path)); !os.IsNotExist(err) {
+			t.Errorf("%s is left behind: %v", path, err)
+		}
+	}
 }
 
 // TestHangUpBeforeReady: a HUP that comes too early would kill dockerd, and is kept.
