@@ -72,8 +72,10 @@ func (c Config) request() (request, error) {
 		return request{}, &UsageError{err}
 	}
 	// A name that is misspelt is found before anything is done.
-	if _, err := preflight.Judge(preflight.Table(), nil, preflight.Conditions{}, c.Without); err != nil {
-		return request{}, &UsageError{err}
+	if len(c.Without) > 0 {
+		if err := preflight.CheckNames(preflight.Table(), c.Without); err != nil {
+			return request{}, &UsageError{err}
+		}
 	}
 	r := request{command: command}
 	if command.IsDockerd() {

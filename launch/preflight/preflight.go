@@ -79,16 +79,24 @@ type Finding struct {
 	Text string `json:"text"`
 }
 
-// Judge compares the table with what was found. without names the requirements that the user said to do without; a name
-// that is not in the table is an error, as it is a typing error that would otherwise stop a boot later on.
-func Judge(table []Requirement, found Found, c Conditions, without []string) ([]Finding, error) {
-	for _, name := range without {
+// CheckNames looks whether all names are in the table. One that is not is a typing error, which would otherwise stop a boot later on.
+func CheckNames(table []Requirement, names []string) error {
+	for _, name := range names {
 		if strings.Contains(name, ".") {
 			continue // the ID of a finding that is none of this table's
 		}
 		if !slices.ContainsFunc(table, func(r Requirement) bool { return r.Name == name }) {
-			return nil, fmt.Errorf("--without %s: there is no such requirement; the names are %s", name, strings.Join(Names(table), ", "))
+			return fmt.Errorf("--without %s: there is no such requirement; the names are %s", name, strings.Join(Names(table), ", "))
 		}
+	}
+	return nil
+}
+
+// Judge compares the table with what was found. without names the requirements that the user said to do without; the error is that
+// of CheckNames.
+func Judge(table []Requirement, found Found, c Conditions, without []string) ([]Finding, error) {
+	if err := CheckNames(table, without); err != nil {
+		return nil, err
 	}
 	findings := make([]Finding, 0, len(table))
 	for _, r := range table {
