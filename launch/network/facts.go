@@ -6,9 +6,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"strings"
 
-	"github.com/dockerlaunch/dockerlaunch/internal/smallfile"
 	"github.com/dockerlaunch/dockerlaunch/launch/network/resolv"
 	"github.com/dockerlaunch/dockerlaunch/launch/network/rtnl"
 	"golang.org/x/sys/unix"
@@ -20,7 +18,7 @@ type Facts struct {
 	Addresses []rtnl.Address `json:"addresses,omitempty"`
 	// Routes are those of IPv4, in front, and IPv6, of all tables.
 	Routes []rtnl.Route `json:"routes,omitempty"`
-	// IPv6 tells whether interfaces can have IPv6 addresses.
+	// IPv6 tells whether the kernel has IPv6.
 	IPv6 bool `json:"ipv6"`
 	// Device is the interface of the default route, and MTU the largest packet, in bytes, that goes along it; see DefaultMTU.
 	Device string `json:"device,omitempty"`
@@ -71,8 +69,9 @@ func routes() ([]rtnl.Route, error) {
 	return all, nil
 }
 
-// ipv6 tells whether the kernel has IPv6 (/proc/net/if_inet6) and it is not turned off for the interfaces to come
-// (Documentation/networking/ip-sysctl.rst, disable_ipv6).
+// ipv6 tells whether the kernel has IPv6 (/proc/net/if_inet6). That it is turned off for all interfaces, as older Dockers have it in
+// their containers, says nothing: dockerd turns it on for the bridge of each network that is to have it (setupBridgeIPv6 in moby's
+// daemon/libnetwork/drivers/bridge), whose containers would go without rules.
 func ipv6() (bool, error) {
 	_, err := os.Stat("/proc/net/if_inet6")
 	if err != nil {
@@ -81,14 +80,7 @@ func ipv6() (bool, error) {
 		}
 		return false, fmt.Errorf("looking whether there is IPv6: %w", err)
 	}
-	off, err := smallfile.Read("/proc/sys/net/ipv6/conf/all/disable_ipv6")
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("looking whether IPv6 is turned off: %w", err)
-	}
-	return strings.TrimSpace(string(off)) == "0", nil
+	return true, nil
 }
 
 // Gateways are the gateways of the default routes, the preferred one first, IPv4 before IPv6.
