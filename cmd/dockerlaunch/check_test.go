@@ -124,7 +124,10 @@ func hostBundle(t *testing.T) string {
 }
 
 func TestCheckVerdicts(t *testing.T) {
-	nft, legacy := fakeTree(t, "nft"), fakeTree(t, "legacy")
+	nft, legacy, alone := fakeTree(t, "nft"), fakeTree(t, "legacy"), fakeTree(t, "nft")
+	if err := os.Remove(filepath.Join(alone, "usr/bin/containerd")); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		args    string
 		verdict finding.Conclusion
@@ -134,6 +137,9 @@ func TestCheckVerdicts(t *testing.T) {
 		{"--kernel-config 6.17-nft-only.config --root " + nft, finding.WillRun, ""},
 		{"--kernel-config 6.17-nft-only.config --root " + legacy, finding.WillFail, "iptables-nft"},
 		{"--kernel-config 6.17-nft-only.config --root " + legacy + " -- --iptables=false", finding.WillRun, ""},
+		{"--kernel-config 6.17-nft-only.config --root " + alone, finding.WillFail, "containerd is missing"},
+		{"--kernel-config 6.17-nft-only.config --root " + alone + " -- --containerd /run/containerd/containerd.sock", finding.WillRun, ""},
+		{"--kernel-config 6.17-nft-only.config --root " + alone + " --docker-version 29.7.0 -- --feature embedded-containerd", finding.WillRun, ""},
 		{"--kernel-config 6.17-nft-only.config --cgroup v1", finding.WithLoss, ""},
 		{"--kernel-config 6.18-no-cgroup-v1.config --cgroup v2", finding.WillRun, ""},
 		{"--kernel-config 6.18-no-cgroup-v1.config --cgroup v1", finding.WillFail, "device"},

@@ -310,7 +310,7 @@ func (f *Facts) observeUserSpace(r *Request, known *Known) {
 	}
 	judged, err := preflight.Judge(preflight.Table(), found, preflight.Conditions{
 		IPTables: e.IPTables(), IP6Tables: e.IP6Tables(), UserlandProxy: e.UserlandProxy(), FirewallBackend: e.FirewallBackend(),
-		Containerd: e.ContainerdAddress(), LoadableModules: !f.Live || f.Host.LoadableModules, AppArmor: f.Host.AppArmor && f.For != host.Container,
+		Containerd: e.ContainerdAddress(), EmbeddedContainerd: e.EmbeddedContainerd(), LoadableModules: !f.Live || f.Host.LoadableModules, AppArmor: f.Host.AppArmor && f.For != host.Container,
 	}, nil)
 	if err != nil {
 		panic(err) // it is about names to do without, and there are none
