@@ -152,6 +152,8 @@ func (p *Plan) propagation(f Facts) {
 		s.Verdict, s.Note, s.Action = Keep, "/ is shared", nil
 	case f.Host.Habitat == host.Host:
 		s.Verdict, s.Note, s.Action = Warn, "/ is not shared, and it is not ours to change. Lost: docker run -v with :shared. Do: mount --make-rshared /", nil
+	case f.ProcMounted:
+		s.Verdict, s.Action = Do, mounts.Unshared{Propagation: mounts.Propagation{Target: "/"}}
 	default:
 		s.Verdict = Do
 	}

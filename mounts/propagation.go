@@ -28,12 +28,26 @@ func (p Propagation) Apply(ctx context.Context) (kept bool, err error) {
 	if shared, err := p.shared(); shared || err != nil {
 		return shared, err
 	}
-	flags := Flags(unix.MS_REC | unix.MS_SHARED)
-	if err := retry(func() error { return unix.Mount("", p.Target, "", uintptr(flags), "") }); err != nil {
+	// The kernel changes all of them or none (do_change_type in fs/namespace.c).
+	if err := p.share(); err != nil {
 		return false, p.failure(opShare, err)
 	}
-	// The kernel changes all of them or none (do_change_type in fs/namespace.c).
 	return false, nil
+}
+
+func (p Propagation) share() error {
+	return retry(func() error { return unix.Mount("", p.Target, "", unix.MS_REC|unix.MS_SHARED, "") })
+}
+
+// Unshared is a Propagation of which it is known, from a mount table that was read already, that it does not stand.
+type Unshared struct{ Propagation }
+
+// Apply does what Propagation.Apply does, and reads no mount table unless something is wrong.
+func (u Unshared) Apply(ctx context.Context) (kept bool, err error) {
+	if ctx.Err() == nil && u.share() == nil {
+		return false, nil
+	}
+	return u.Propagation.Apply(ctx)
 }
 
 // Stands tells whether the target and everything on it is shared, so that Apply would keep it.

@@ -49,12 +49,13 @@ func TestPropagation(t *testing.T) {
 
 	refused(t, Propagation{mkdir(t, dir+"/folder")}, ErrNotMountPoint, "rec,shared", "pivot_root")
 	refused(t, Propagation{dir + "/missing"}, ErrNotMountPoint)
+	refused(t, Unshared{Propagation{mkdir(t, dir+"/other")}}, ErrNotMountPoint, "rec,shared", "pivot_root")
 
 	// A mount that receives from a peer group goes on receiving.
 	mountAtTest(t, "", dir, "", unix.MS_REC|unix.MS_SLAVE, "")
 	apply(t, p, false)
 	check(dir, true)
-	apply(t, Propagation{"/"}, false)
+	apply(t, Unshared{Propagation{"/"}}, false)
 	apply(t, Propagation{"/"}, true)
 }
 
