@@ -47,7 +47,7 @@ comma    := ,
 # `modprobe -D`; all of it would cost 300 KB more, and save 3 percent more. Command line, DHCP messages and SHA-2 are left to pflag,
 # insomniacslk/dhcp and Go's own: code of ours in their place would save 240 KB, and is not what this program is about.
 # Of the patterns that match a package the last counts.
-INLINE   := all=-l std= $(addsuffix =-l,bufio bytes compress/gzip context encoding/json flag fmt internal/poll internal/runtime/maps internal/sync log net/netip reflect slices sort \
+INLINE   := all=-l std= $(addsuffix =-l,bufio bytes compress/flate compress/gzip context encoding/binary encoding/json flag fmt internal/godebug internal/poll internal/runtime/maps internal/sync io io/fs log net/netip reflect slices sort \
   strings sync syscall time unicode unicode/utf8) \
   $(addprefix github.com/dockerlaunch/dockerlaunch/,modules= launch/bootline=)
 GO_BUILD := env -u GOFLAGS -u GOEXPERIMENT CGO_ENABLED=0 GOAMD64=v1 go build -trimpath -buildvcs=false -tags purego $(addprefix -gcflags=,$(INLINE)) -ldflags '-s -w -buildid= -X main.version=$(STAMP)'

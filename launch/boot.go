@@ -33,6 +33,11 @@ type boot struct {
 	settled      <-chan struct{}
 	configured   chan struct{}
 	isConfigured func()
+	// begun is closed when the storage driver's module is loaded, or cannot be. rest is over, by release, when the daemon is ready,
+	// or coldplugLimit after the boot's begin: then that is loaded which nobody waits for.
+	begun   chan struct{}
+	rest    context.Context
+	release context.CancelFunc
 	// cancel ends what goes on in the background.
 	cancel context.CancelFunc
 	ctx    context.Context
@@ -47,9 +52,10 @@ func (s *supervisor) bootMachine(ctx context.Context) error {
 		return fmt.Errorf("reading the kernel command line: %w", err)
 	}
 	line := bootline.Parse(string(data))
-	b := &boot{line: line, configured: make(chan struct{})}
+	b := &boot{line: line, configured: make(chan struct{}), begun: make(chan struct{})}
 	b.isConfigured = sync.OnceFunc(func() { close(b.configured) })
 	b.ctx, b.cancel = context.WithCancel(context.Background())
+	b.rest, b.release = context.WithTimeout(b.ctx, coldplugLimit)
 	s.boot = b
 	words := wordsOf(line)
 	facts := machine.Observe("")

@@ -82,10 +82,8 @@ func (d DataDisk) Apply(ctx context.Context) (kept bool, err error) {
 // is the only one shows when all are there.
 func (d DataDisk) survey(ctx context.Context, spec storage.Spec) ([]storage.Disk, error) {
 	if d.Format != "" {
-		select {
-		case <-d.settled:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+		if err := within(ctx, d.settled); err != nil {
+			return nil, err
 		}
 	}
 	for {
@@ -160,8 +158,13 @@ func (s *supervisor) disks(ctx context.Context) error {
 	b.options.StateDir = machine.StateDir(s.config.StateDir, dataRoot, onDisk)
 	p = &Plan{Habitat: host.Machine, lane: LaneSystem}
 	p.machine(machine.WithDisk(b.options, machine.Observe("")))
-	_, err = s.take(ctx, p)
-	return err
+	if _, err = s.take(ctx, p); err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, coldplugLimit)
+	defer cancel()
+	_ = within(limited, b.begun) // it goes on beside all else
+	return context.Cause(ctx)
 }
 
 // dataRoot is where the daemon is going to keep its data.
@@ -193,13 +196,23 @@ func (s *supervisor) coldplug(p *Plan, wait bool) <-chan struct{} {
 		}
 	}
 	settled := make(chan struct{})
-	step := Step{
-		Name: "coldplug", Why: "disks and network cards need their drivers", Verdict: Do,
-		Action: PlugDevices{background: s.init.Go, late: late, settled: settled, wait: wait},
+	plug := &PlugDevices{background: s.init.Go, late: late, settled: settled, wait: wait, rest: s.boot.rest.Done()}
+	noDisk := s.config.Data == "none"
+	plug.later = func(alias string) bool {
+		// The processor's ciphers and kvm; displays and disks by their class (include/linux/pci_ids.h).
+		return strings.HasPrefix(alias, "cpu:") || strings.Contains(alias, "bc03") || noDisk && strings.Contains(alias, "bc01")
 	}
+	if !wait {
+		// containerd is started as soon as it is there.
+		plug.before, plug.begun = []string{"overlay"}, s.boot.begun
+	}
+	step := Step{Name: "coldplug", Why: "disks and network cards need their drivers", Verdict: Do, Action: plug}
 	if _, err := os.Stat("/proc/modules"); err != nil {
 		step.Verdict, step.Action, step.Note = Skip, nil, "this kernel has no loadable modules"
 		close(settled)
+		if !wait {
+			close(s.boot.begun)
+		}
 	}
 	p.add(step)
 	return settled

@@ -37,7 +37,8 @@ func (s *supervisor) startContainerd() error {
 func (s *supervisor) watchContainerd() {
 	address := s.plan.Containerd.Address
 	s.init.Go(func() {
-		for end := time.Now().Add(containerdLimit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		// The pauses become longer: nobody waits for the answer, and on a slow machine asking takes processor time from containerd.
+		for begin := time.Now(); time.Since(begin) < containerdLimit; time.Sleep(max(5*time.Millisecond, time.Since(begin)/16)) {
 			// An error is a socket that cannot be made for want of descriptors or memory: the daemon will tell.
 			if up, err := sockets.Answers(address); up && err == nil {
 				s.record.event("containerd", "answers")

@@ -101,14 +101,8 @@ func Observe(c Config) (Facts, error) {
 	}
 	path := host.Folders(c.path())
 	var f Facts
-	if f.Host, err = host.Observe(host.Paths{}); err != nil {
-		return f, err
-	}
-	info, table, err := mounts.ReadText()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
-		return f, err // a /proc that is not mounted yet, or cannot be, is one of the facts
-	}
-	if f.Mounts, err = observeMounts(info); err != nil {
+	info, table, err := f.observeBase()
+	if err != nil {
 		return f, err
 	}
 	f.observeStanding()
@@ -152,6 +146,19 @@ func Observe(c Config) (Facts, error) {
 	}
 	f.Certificates = observeCertificates(c, daemon.Effective{Command: r.command, Args: r.args, File: f.Daemon.Config}, f.Network)
 	return f, nil
+}
+
+// observeBase reads the facts that the first steps of a machine need, before most others can be known.
+func (f *Facts) observeBase() (info mounts.Info, table []byte, err error) {
+	if f.Host, err = host.Observe(host.Paths{}); err != nil {
+		return info, nil, err
+	}
+	info, table, err = mounts.ReadText()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
+		return info, nil, err // a /proc that is not mounted yet, or cannot be, is one of the facts
+	}
+	f.Mounts, err = observeMounts(info)
+	return info, table, err
 }
 
 func observeMounts(info mounts.Info) (map[string]mounts.State, error) {

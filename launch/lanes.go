@@ -77,6 +77,8 @@ func (p *Plan) waits(lane, before Lane) bool {
 		return p.iptablesBuiltIn
 	case lane == LaneIPTables:
 		return p.loads()
+	case lane == LaneContainerd && before == LaneModules:
+		return !p.overlay
 	}
 	return true
 }

@@ -80,7 +80,14 @@ func prepare(ctx context.Context, c Config, hooks func(*Plan) Hooks, boot func(c
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
 	}
-	facts, err := Observe(c)
+	look := Observe
+	if boot != nil && host.FirstProcess() {
+		look = func(Config) (f Facts, err error) { // the rest, when the boot has made it
+			_, _, err = f.observeBase()
+			return f, err
+		}
+	}
+	facts, err := look(c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -92,7 +99,7 @@ func prepare(ctx context.Context, c Config, hooks func(*Plan) Hooks, boot func(c
 		return nil, report, err
 	}
 	if report.Count(Done) > 0 {
-		if facts, err = Observe(c); err != nil {
+		if facts, err = look(c); err != nil {
 			return nil, report, err
 		}
 	}

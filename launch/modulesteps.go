@@ -8,19 +8,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/dockerlaunch/dockerlaunch/internal/smallfile"
 	"github.com/dockerlaunch/dockerlaunch/launch/daemon"
 	"github.com/dockerlaunch/dockerlaunch/modules"
 )
-
-// coldplugLimit bounds the search for the machine's devices: a disk that is slow to appear must not keep Docker from
-// starting without it.
-const coldplugLimit = 10 * time.Second
-
-// coldplugEnd bounds the loading that goes on in the background after that.
-const coldplugEnd = 5 * time.Minute
 
 // moduleLoader loads all that is wanted in one go, so that independent modules load beside each other; the steps of the
 // single modules then ask it for theirs.
@@ -133,56 +125,6 @@ func describe(wants []modules.Want) (names, features string) {
 		}
 	}
 	return strings.Join(list, " "), strings.Join(lost, ", ")
-}
-
-// PlugDevices loads the drivers of the machine's devices, beside all else: who waits for a device waits for it alone.
-type PlugDevices struct {
-	// background calls a function in a goroutine of its own.
-	background func(func())
-	// late hears what came of the drivers.
-	late func(error)
-	// settled is closed when no new device appears, or after coldplugLimit: then what was to come soon is there.
-	settled chan struct{}
-	// wait tells that the step ends no sooner: what comes next leaves the modules behind.
-	wait bool
-}
-
-// String tells what Apply does.
-func (PlugDevices) String() string { return "load the drivers of the devices below /sys/devices" }
-
-// Apply begins to load what matches the devices. What is not loaded after coldplugLimit is loaded all the same: its disk or network
-// card comes late, but it comes.
-func (p PlugDevices) Apply(ctx context.Context) (kept bool, err error) {
-	loader, err := openLoader()
-	if err != nil {
-		close(p.settled)
-		return false, fmt.Errorf("%w. Lost, unless their drivers are built in: disks and network cards", err)
-	}
-	ended := make(chan struct{})
-	p.background(func() {
-		defer close(ended)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), coldplugEnd)
-		defer cancel()
-		_, err := (&modules.Coldplug{Loader: loader}).Run(ctx)
-		p.late(errors.Join(skipped(loader), err))
-	})
-	p.background(func() {
-		defer close(p.settled)
-		select {
-		case <-ended:
-		case <-time.After(coldplugLimit):
-			p.late(fmt.Errorf("not all drivers were loaded within %v; the rest is loaded while the machine goes on", coldplugLimit))
-		}
-	})
-	if !p.wait {
-		return false, nil
-	}
-	select {
-	case <-p.settled:
-		return false, nil
-	case <-ctx.Done():
-		return false, context.Cause(ctx)
-	}
 }
 
 // modules plans the kernel modules that Docker wants, and on a machine those of its devices.

@@ -93,6 +93,8 @@ type Plan struct {
 	opened *[]int
 	// kernelAtOnce tells that the look at the kernel waits for nothing.
 	kernelAtOnce bool
+	// overlay tells that the kernel knows the filesystem by now, which containerd asks for when it starts.
+	overlay bool
 	// lock keeps other launchers off the data-root.
 	lock *heldLock
 	// inFront are the folders that go in front of the daemon's PATH, with what for.
@@ -170,6 +172,7 @@ func NewPlan(c Config, f Facts) (*Plan, error) {
 	p.chooseIPTables(c, e, f)
 	p.lane = LaneModules
 	p.modules(e, f)
+	p.overlay = f.Modules["overlay"]
 	p.askIPTables(f, p.judgeKernel(c, e, f))
 	p.lane = LaneSystem
 	p.files(f)

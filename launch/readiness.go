@@ -85,6 +85,9 @@ func (s *supervisor) heard(event ready.Event) {
 	if err := ready.Notify(outer, ready.StateReady); err != nil {
 		s.config.log().Warn(err)
 	}
+	if s.boot != nil {
+		s.boot.release()
+	}
 	if err := giveBack(); err != nil {
 		s.config.log().Debug(err)
 	}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,6 +15,12 @@ type Coldplug struct {
 	// Quiet is how long no new device may appear before the work counts as done; half a second when zero. USB storage
 	// waits a second by itself before it looks at a disk, so a caller who needs one should wait for the disk, or longer.
 	Quiet time.Duration
+	// Later tells by its modalias of a device that can do without its driver until Rest is closed. Both may be nil: then there is
+	// no such device, or no such time.
+	Later func(alias string) bool
+	Rest  <-chan struct{}
+	// Settled, which may be nil, is called once, when all others have their drivers, and none has appeared for Quiet.
+	Settled func()
 }
 
 // ColdplugResult is what Run did.
@@ -47,21 +51,26 @@ func (e *UnfinishedError) Error() string {
 func (e *UnfinishedError) Unwrap() error { return e.Err }
 
 // Run loads what matches the modaliases below /sys/devices, and then what matches the devices that the kernel tells of,
-// while the drivers of others are still at work, until none has appeared for Quiet. It is for a machine's first process
-// alone: in a container the devices are the host's. The context bounds it; at its end the error is or joins an *UnfinishedError.
+// while the drivers of others are still at work, until none has appeared for Quiet; then, when their time has come, the drivers that
+// may come later, in the same way. It is for a machine's first process alone: in a container the devices are the host's. The context
+// bounds it; at its end the error is or joins an *UnfinishedError.
 // Drivers that the index cannot give, and modaliases that it cannot be asked for, are errors that are joined at the end, when
 // all others are loaded. The result is valid as with no error.
 func (c *Coldplug) Run(ctx context.Context) (*ColdplugResult, error) {
 	p := plug{
 		Coldplug: c, result: &ColdplugResult{}, seen: map[string]bool{}, tried: map[string]bool{},
-		work: c.Loader.newWork(), done: make(chan loadedBatch),
+		work: c.Loader.newWork(), done: make(chan loadedBatch), quiet: c.Settled,
 	}
 	if p.Quiet == 0 {
 		p.Quiet = 500 * time.Millisecond
 	}
+	if p.Later != nil {
+		p.rest = p.Rest
+	}
 	if err := p.run(ctx); err != nil {
 		p.fail(err)
 	}
+	p.settled()
 	if ctx.Err() != nil {
 		unfinished := &UnfinishedError{Err: ctx.Err()}
 		for _, s := range p.result.Steps {
@@ -85,6 +94,10 @@ type plug struct {
 	done   chan loadedBatch
 	errs   []error
 	told   string // the last of them
+	// later are the aliases whose time has not come, rest is nil when it has.
+	later []string
+	rest  <-chan struct{}
+	quiet func() // Settled, until it was called
 }
 
 // fail notes an error, after which the other devices get their drivers all the same. Many in a row may have the same reason.
@@ -107,31 +120,36 @@ func (p *plug) run(ctx context.Context) error {
 		events = nil // without the kernel's events, as in a user namespace, there is a last look after a pause
 	}
 	defer events.close()
-	aliases, err := modaliases(p.Loader.Kernel.sys("devices"))
+	aliases, err := p.Loader.Kernel.modaliases()
 	if err == nil {
 		p.begin(ctx, aliases)
 	}
+	looked := false // without the kernel's events, since it is quiet
 	for quiet := time.Now().Add(p.Quiet); err == nil && ctx.Err() == nil; {
 		if p.busy > 0 {
 			quiet = time.Now().Add(p.Quiet) // drivers that load bring devices
 		}
-		news := events.wait(ctx, min(time.Until(quiet), eventSlice))
+		news := events.wait(ctx, p.slice(quiet))
+		still := p.busy == 0 && !time.Now().Before(quiet)
 		switch {
-		case news.lost || events == nil && p.busy == 0 && !time.Now().Before(quiet):
+		case news.lost || events == nil && still && !looked:
 			before := len(p.seen)
-			if aliases, err = modaliases(p.Loader.Kernel.sys("devices")); err == nil {
+			if aliases, err = p.Loader.Kernel.modaliases(); err == nil {
 				p.begin(ctx, aliases)
 			}
-			if len(p.seen) > before {
-				quiet = time.Now().Add(p.Quiet)
-			} else if !news.lost {
-				return err
+			if looked = !news.lost; len(p.seen) > before {
+				quiet, looked = time.Now().Add(p.Quiet), false
 			}
 		case len(news.aliases) > 0:
 			quiet = time.Now().Add(p.Quiet)
 			p.begin(ctx, news.aliases)
-		case p.busy == 0 && !time.Now().Before(quiet):
+		case p.due():
+			quiet, looked = time.Now().Add(p.Quiet), false
+			p.begin(ctx, p.later)
+		case still && p.rest == nil:
 			return err
+		case still:
+			p.settled()
 		}
 		for collecting := true; collecting; {
 			select {
@@ -149,6 +167,36 @@ func (p *plug) run(ctx context.Context) error {
 	return err
 }
 
+// slice is how long to wait for the kernel's events before looking at anything else: longer where nothing is going on.
+func (p *plug) slice(quiet time.Time) time.Duration {
+	if left := time.Until(quiet); p.busy > 0 || left > 0 {
+		return min(left, eventSlice)
+	}
+	return 5 * eventSlice
+}
+
+// due tells, once, that the time of the devices has come that may come later.
+func (p *plug) due() bool {
+	if p.rest == nil {
+		return false
+	}
+	select {
+	case <-p.rest:
+		p.rest = nil
+		return true
+	default:
+		return false
+	}
+}
+
+// settled calls Settled, once.
+func (p *plug) settled() {
+	if p.quiet != nil {
+		p.quiet()
+		p.quiet = nil
+	}
+}
+
 func (p *plug) finish(batch loadedBatch) {
 	p.busy--
 	p.result.Steps = append(p.result.Steps, batch.steps...)
@@ -163,6 +211,12 @@ func (p *plug) begin(ctx context.Context, aliases []string) {
 	var names []string
 	for _, alias := range aliases {
 		if p.seen[alias] {
+			continue
+		}
+		if p.rest != nil && p.Later(alias) {
+			if !slices.Contains(p.later, alias) {
+				p.later = append(p.later, alias)
+			}
 			continue
 		}
 		p.seen[alias] = true
@@ -214,38 +268,4 @@ func (p *plug) start(ctx context.Context, plan *Plan) {
 		}()
 		batch.steps, batch.err = p.Loader.run(ctx, plan, p.work)
 	}()
-}
-
-// modaliases are the contents of all files called modalias below a folder, each once, in the order in which to load for them.
-func modaliases(dir string) ([]string, error) {
-	seen := map[string]bool{}
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) && path != dir {
-			return nil // the device has gone
-		}
-		if err != nil || d.Name() != "modalias" || d.IsDir() {
-			return err
-		}
-		text, err := readText(path)
-		if err != nil {
-			return nil // gone, or a device that does not answer: the others matter
-		}
-		if alias := strings.TrimSpace(text); alias != "" {
-			seen[alias] = true
-		}
-		return nil
-	})
-	aliases := make([]string, 0, len(seen))
-	for alias := range seen {
-		aliases = append(aliases, alias)
-	}
-	// What the processor asks for, kvm and ciphers, is large and nobody waits for it: it comes behind disks and networks.
-	sort.Slice(aliases, func(i, j int) bool {
-		a, b := aliases[i], aliases[j]
-		if cpuA, cpuB := strings.HasPrefix(a, "cpu:"), strings.HasPrefix(b, "cpu:"); cpuA != cpuB {
-			return cpuB
-		}
-		return a < b
-	})
-	return aliases, err
 }

@@ -22,8 +22,14 @@ func coldplugTree(t *testing.T, aliases ...string) *Loader {
 		"etc/modprobe.d/x.conf": "blacklist kept\n",
 	}, "")
 	sys := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(sys, "class/none"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for i, alias := range aliases {
-		dir := filepath.Join(sys, "devices", string(rune('a'+i)))
+		dir := filepath.Join(sys, []string{"bus/pci/devices", "class/input"}[i%2], string(rune('a'+i)))
+		if strings.HasPrefix(alias, "cpu:") {
+			dir = filepath.Join(sys, "devices/system/cpu")
+		}
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -115,9 +121,9 @@ func TestColdplugSkipsBadDrivers(t *testing.T) {
 }
 
 func TestModaliases(t *testing.T) {
-	l := coldplugTree(t, "virtio:d1", "cpu:type:x86", "pci:v1", "virtio:d1", "acpi:X", "cpu:a")
-	got, err := modaliases(l.Kernel.sys("devices"))
-	if want := []string{"acpi:X", "pci:v1", "virtio:d1", "cpu:a", "cpu:type:x86"}; err != nil || !slices.Equal(got, want) {
+	l := coldplugTree(t, "virtio:d1", "cpu:type:x86", "pci:v1", "virtio:d1", "acpi:X")
+	got, err := l.Kernel.modaliases()
+	if want := []string{"acpi:X", "pci:v1", "virtio:d1", "cpu:type:x86"}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
