@@ -47,10 +47,12 @@ comma    := ,
 # `modprobe -D`; all of it would cost 300 KB more, and save 3 percent more. Command line, DHCP messages and SHA-2 are left to pflag,
 # insomniacslk/dhcp and Go's own: code of ours in their place would save 240 KB, and is not what this program is about.
 # Of the patterns that match a package the last counts.
+# The garbage collector is the one that Go had before 1.26, for which there is a setting up to 1.26: it is 45 KB smaller, touches less
+# memory in a program that collects next to nothing, and is no slower in `make bench`.
 INLINE   := all=-l std= $(addsuffix =-l,bufio bytes compress/flate compress/gzip context encoding/binary encoding/json flag fmt internal/godebug internal/poll internal/runtime/maps internal/sync io io/fs log net/netip reflect slices sort \
   strings sync syscall time unicode unicode/utf8) \
   $(addprefix github.com/dockerlaunch/dockerlaunch/,modules= launch/bootline=)
-GO_BUILD := env -u GOFLAGS -u GOEXPERIMENT CGO_ENABLED=0 GOAMD64=v1 go build -trimpath -buildvcs=false -tags purego $(addprefix -gcflags=,$(INLINE)) -ldflags '-s -w -buildid= -X main.version=$(STAMP)'
+GO_BUILD := env -u GOFLAGS GOEXPERIMENT=nogreenteagc CGO_ENABLED=0 GOAMD64=v1 go build -trimpath -buildvcs=false -tags purego $(addprefix -gcflags=,$(INLINE)) -ldflags '-s -w -buildid= -X main.version=$(STAMP)'
 
 $(if $(filter 0 1,$(WITH_GIT)),,$(error WITH_GIT is 0 or 1, and not "$(WITH_GIT)"))
 $(if $(filter 0 1,$(NAT)),,$(error NAT is 0 or 1, and not "$(NAT)"))

@@ -74,6 +74,7 @@ func (s *supervisor) bootMachine(ctx context.Context) error {
 	if err := s.leaveInitramfs(ctx); err != nil {
 		return err
 	}
+	s.collectLess()
 
 	p := &Plan{Habitat: host.Machine, lane: LaneSystem}
 	for i, mistake := range mistakes {

@@ -198,10 +198,7 @@ func (s *supervisor) coldplug(p *Plan, wait bool) <-chan struct{} {
 	settled := make(chan struct{})
 	plug := &PlugDevices{background: s.init.Go, late: late, settled: settled, wait: wait, rest: s.boot.rest.Done()}
 	noDisk := s.config.Data == "none"
-	plug.later = func(alias string) bool {
-		// The processor's ciphers and kvm; displays and disks by their class (include/linux/pci_ids.h).
-		return strings.HasPrefix(alias, "cpu:") || strings.Contains(alias, "bc03") || noDisk && strings.Contains(alias, "bc01")
-	}
+	plug.later = func(alias string) bool { return mayWait(alias, noDisk) }
 	if !wait {
 		// containerd is started as soon as it is there.
 		plug.before, plug.begun = []string{"overlay"}, s.boot.begun

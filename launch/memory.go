@@ -20,6 +20,19 @@ func giveBack() error {
 	return givePagesBack()
 }
 
+// bootGarbage is how much of a machine's memory may be garbage while it boots, in percent of what is not.
+const bootGarbage = 400
+
+// collectLess has the garbage of a boot lie, most of it from kernel modules, until the daemon is ready and giveBack collects it, or
+// for coldplugLimit: drivers, containerd and the daemon are all to be started then, and wait for processors.
+func (s *supervisor) collectLess() {
+	usual := debug.SetGCPercent(bootGarbage)
+	s.init.Go(func() {
+		<-s.boot.rest.Done()
+		debug.SetGCPercent(usual)
+	})
+}
+
 // givePagesBack gives back the program's own pages alone, which takes a tenth of a millisecond.
 func givePagesBack() error {
 	exe, err := os.Readlink("/proc/self/exe")

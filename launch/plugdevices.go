@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -80,6 +81,13 @@ func (p *PlugDevices) Apply(ctx context.Context) (kept bool, err error) {
 		err = within(ctx, p.settled)
 	}
 	return false, err
+}
+
+// mayWait tells by its modalias whether a device can do without its driver until Docker is ready: what the processor asks for itself
+// (kvm, ciphers), displays, and where no disk is used mass storage, by its PCI class (include/linux/pci_ids.h). The class is in lower
+// case, numbers are not (do_pci_entry in scripts/mod/file2alias.c).
+func mayWait(alias string, noDisk bool) bool {
+	return strings.HasPrefix(alias, "cpu:") || strings.HasPrefix(alias, "pci:") && (strings.Contains(alias, "bc03") || noDisk && strings.Contains(alias, "bc01"))
 }
 
 // within waits until a channel is closed, which it is sooner or later, or ctx ends.
