@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Judge returns what is wrong with a run; "" where nothing is. plain is the same scene's run without a fault, reason why
@@ -24,6 +26,8 @@ func Judge(plain, run *Run, f Fault, reason string) string {
 		return "it panics"
 	case len(run.Left) > 0:
 		return fmt.Sprintf("children are left: %q", run.Left)
+	case run.Status == 128+int(unix.SIGPIPE) && strings.Contains(run.Said, "killed by SIGPIPE"):
+		return "" // the daemon's end, whose output could not be read any more, as that was told
 	case !slices.Contains([]int{0, 2, 3, 126, 127}, run.Status):
 		return fmt.Sprintf("exit status %d is not documented", run.Status)
 	case run.Status != 0 && !told:

@@ -30,6 +30,7 @@ func TestJudge(t *testing.T) {
 		"only the daemon's command": {run: Run{Said: strings.ReplaceAll(start, "[]", "[-D]")}, want: "goes on silently"},
 		"hangs":                     {run: Run{Said: told}, trace: Trace{Hung: true, Status: 137}, want: "hangs"},
 		"panics":                    {run: Run{Said: told + "panic: oh\n\ngoroutine 1 [running]:\n"}, trace: Trace{Status: 2}, want: "panics"},
+		"killed by what it is for":  {run: Run{Said: told + "level=error msg=\"dockerd: killed by SIGPIPE\"\n"}, trace: Trace{Status: 141}},
 		"killed":                    {run: Run{Said: told}, trace: Trace{Status: 139}, want: "not documented"},
 		"leaves a child":            {run: Run{Said: told + start}, trace: Trace{Left: []string{"12 (containerd) S"}}, want: "left"},
 	} {

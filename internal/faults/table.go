@@ -117,6 +117,8 @@ func purposes(o Op) []string {
 		return []string{"nf_tables", "interface"}
 	case strings.Contains(o.On, "family 16"):
 		return []string{"netlink", "addresses", "interface", "nf_tables"}
+	case strings.Contains(o.On, "family 2 type 3"), strings.Contains(o.On, "family 10 type 3"):
+		return []string{"ip_tables"}
 	case strings.HasPrefix(o.On, "socket family 2 type 2"), o.On == "family 2 type 2":
 		return []string{" lo"}
 	case strings.Contains(o.On, "family 2"):

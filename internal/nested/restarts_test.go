@@ -19,7 +19,8 @@ const starts = 50
 // run, of its start or of its work: each of them comes up, the images and containers are there, and the host keeps nothing.
 func TestRestarts(t *testing.T) {
 	o := theOuterDocker(t)
-	d := o.start(t, "-v", o.volume(t)+":/var/lib/docker", "-e", "DOCKER_TLS_CERTDIR=").ready().guest()
+	volume := o.volume(t)
+	d := o.start(t, "-v", volume+":/var/lib/docker", "-e", "DOCKER_TLS_CERTDIR=").ready().guest()
 	d.docker("run", "-d", "--restart", "always", "--name", "always", "guest", "serve", ":80", "again")
 	var before map[string]bool
 	var came []time.Duration
@@ -53,7 +54,7 @@ func TestRestarts(t *testing.T) {
 		}
 		begin := time.Now()
 		o.docker(t, "start", d.name)
-		d.ready()
+		d.readyAfterKill(volume)
 		came = append(came, time.Since(begin))
 		eventually(t, "the container runs again", func() bool {
 			out, err := d.try("inspect", "--format", "{{.State.Running}}", "always")
@@ -70,6 +71,30 @@ func TestRestarts(t *testing.T) {
 	}
 	o.docker(t, "stop", d.name)
 	o.leaves(t, before)
+}
+
+// readyAfterKill is ready for a dockerd that was killed at its start. One that was killed while it made its default bridge anew may have
+// two of them on record, with which no dockerd starts until the record is taken away (moby issue 49291): its own fault, which would
+// hide others. The README tells what to do, which is done here.
+func (d *dind) readyAfterKill(volume string) {
+	d.t.Helper()
+	ready := []string{"exec", d.name, "dockerlaunch", "ready", "--wait", "--timeout", limit.String()}
+	_, err := d.o.try(d.t, nil, ready...)
+	if err == nil {
+		return
+	}
+	logs, logErr := d.o.Docker(d.t.Context(), "logs", "--tail", "5", d.name).CombinedOutput()
+	if logErr != nil || !strings.Contains(string(logs), "networks have same bridge name") {
+		d.t.Fatalf("%v\n%v\n%s", err, logErr, logs)
+	}
+	d.t.Logf("dockerd does not start with what it left behind: %s", logs)
+	dir := d.o.docker(d.t, "volume", "inspect", "--format", "{{.Mountpoint}}", volume)
+	record := fmt.Sprintf("/proc/%d/root%s/network/files/local-kv.db", d.o.PID(), dir)
+	if err := os.Rename(record, record+".aside"); err != nil {
+		d.t.Fatal(err)
+	}
+	d.o.docker(d.t, "start", d.name)
+	d.ready()
 }
 
 // inventory is what the outer Docker holds on the host: mounts, network devices, control groups and processes. Those of
