@@ -211,13 +211,22 @@ func TestContainerdBeforehand(t *testing.T) {
 			}
 		})
 	}
-	p := planned(t, Config{}, prepared())
-	if lane := step(t, p, "containerd").Lane; lane != LaneContainerd {
-		t.Errorf("containerd starts in the lane %s", lane)
-	}
-	for _, l := range p.Lanes() {
-		if l.Name == LaneContainerd && !slices.Equal(l.After, []Lane{LaneSystem, LaneModules}) {
-			t.Errorf("containerd waits for %v", l.After)
+	// It asks for overlay when it starts, and waits for the modules where that is not in the kernel by then.
+	for _, overlay := range []bool{false, true} {
+		f := prepared()
+		f.Modules = map[string]bool{"overlay": overlay}
+		p := planned(t, Config{}, f)
+		if lane := step(t, p, "containerd").Lane; lane != LaneContainerd {
+			t.Errorf("containerd starts in the lane %s", lane)
+		}
+		after := []Lane{LaneSystem}
+		if !overlay {
+			after = append(after, LaneModules)
+		}
+		for _, l := range p.Lanes() {
+			if l.Name == LaneContainerd && !slices.Equal(l.After, after) {
+				t.Errorf("overlay is there: %v; containerd waits for %v", overlay, l.After)
+			}
 		}
 	}
 }
