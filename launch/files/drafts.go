@@ -57,6 +57,7 @@ func (d *Drafts) Drop(limit time.Duration) {
 	}
 	for _, f := range d.files {
 		if f := (&batched{File: f.File}); d.give(f) {
+			// It was never a file of anybody's: where it cannot be removed there is no reader to be told of.
 			_, _ = f.temp.Close(), os.Remove(f.temp.Name())
 		}
 	}
