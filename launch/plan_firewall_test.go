@@ -1,13 +1,16 @@
 package launch
 
 import (
+	"os"
 	"strings"
 	"testing"
 
+	"github.com/dockerlaunch/dockerlaunch/internal/testenv"
 	"github.com/dockerlaunch/dockerlaunch/launch/host"
 	"github.com/dockerlaunch/dockerlaunch/launch/iptables"
 	"github.com/dockerlaunch/dockerlaunch/launch/kconfig"
 	"github.com/dockerlaunch/dockerlaunch/launch/preload"
+	"golang.org/x/sys/unix"
 )
 
 // pathOf is what the plan puts in front of PATH.
@@ -171,5 +174,45 @@ func TestReaping(t *testing.T) {
 		if warns != c.warns {
 			t.Errorf("%s, --exec=%v: warns %v", env, c.exec, warns)
 		}
+	}
+}
+
+// safe tells whether iptables-legacy may be preferred in the test's own network namespace, on a kernel of which it is taken that it
+// loads no modules: what it has shows, and none has to be asked for.
+func safe(t *testing.T, habitat host.Habitat) bool {
+	t.Helper()
+	f := Facts{Host: host.Facts{Habitat: habitat}}
+	if err := f.observeLegacy(); err != nil {
+		t.Fatal(err)
+	}
+	if !f.IPTables.NftLoaded {
+		t.Error("nf_tables is not asked, though it may be built in")
+	}
+	return f.IPTables.LegacySafe
+}
+
+// In the network namespace that the kernel began with, a container leaves the choice to the host, and a machine's PID 1 is the host.
+func TestLegacyInTheFirstNetwork(t *testing.T) {
+	if _, err := os.Stat("/proc/sys/net/core/dev_weight"); err != nil {
+		t.Log("these tests have a network namespace of their own already")
+		return
+	}
+	_, err := os.Stat("/proc/net/ip_tables_names")
+	if safe(t, host.Container) {
+		t.Error("iptables-legacy is preferred beside the host's own rules")
+	}
+	if got := safe(t, host.Machine); got != (err == nil) {
+		t.Errorf("on a machine it may be preferred: %v; ip_tables: %v", got, err)
+	}
+}
+
+// In a network namespace of its own it depends on the kernel alone.
+func TestLegacyInANetworkOfItsOwn(t *testing.T) {
+	if !testenv.InNamespaces(t, unix.CLONE_NEWNET) {
+		return
+	}
+	_, err := os.Stat("/proc/net/ip_tables_names")
+	if got := safe(t, host.Container); got != (err == nil) {
+		t.Errorf("it may be preferred: %v; ip_tables: %v", got, err)
 	}
 }
